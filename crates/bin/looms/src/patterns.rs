@@ -1,0 +1,42 @@
+//! `looms pattern validate`: checks pattern files as the server would, without one.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use loom_cli::Format;
+use loom_embed::base::ErrorCode;
+use loom_embed::patterns::parse;
+use serde_json::json;
+
+use crate::failure::Failure;
+
+/// Checks each file, and each YAML file of each folder; all problems are printed.
+pub(crate) fn validate(files: &[PathBuf], format: Format, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut patterns = 0;
+    let mut problems = Vec::new();
+    for path in files.iter().flat_map(|path| yaml_files(path)) {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Failure::new(ErrorCode::InvalidPattern, format!("{name} cannot be read: {error}"))
+        })?;
+        match parse(&name, &text) {
+            Ok(found) => patterns += found.len(),
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    match format {
+        Format::Json => writeln!(out, "{}", json!({ "patterns": patterns, "problems": problems }))?,
+        Format::Text => {
+            problems.iter().try_for_each(|problem| writeln!(out, "{problem}"))?;
+            writeln!(out, "{patterns} patterns are valid")?;
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(ErrorCode::InvalidPattern, format!("{} files cannot be used", problems.len())))
+}
+
+fn yaml_files(path: &Path) -> Vec<PathBuf> {
+    if path.is_dir() { loom_embed::yaml_files(path) } else { vec![path.to_path_buf()] }
+}

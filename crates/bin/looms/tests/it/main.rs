@@ -1,0 +1,24 @@
+//! The real binary as its users meet it: child processes, real sockets, real files.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the parts shared by tests fail a test as a test does"
+)]
+
+mod asking;
+mod command_line;
+mod doors;
+mod home;
+mod http;
+mod limits;
+mod observability;
+mod quickstart;
+mod reloading;
+mod request_fields;
+mod restarts;
+mod rpcs;
+mod serving;
+mod shop;
+mod streaming;

@@ -1,0 +1,150 @@
+//! Servers that end, well or badly, and what is still there after.
+
+use loom_testkit::{ProviderFake, Reply};
+use serde_json::{Value, json};
+
+use crate::home::Home;
+use crate::serving::Serving;
+use crate::shop::make_database;
+
+/// Counts until it is stopped.
+const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000000) SELECT count(*) AS c FROM n";
+const WITH_SHOP: &str = "
+apiVersion: loom/v1
+kind: Agent
+metadata: { name: tester }
+spec: { backends: [shop], config: { patterns: { enabled: false } } }
+";
+
+/// Each tool call of `messages`, as a provider sees them, has one result, right after it.
+fn assert_each_call_has_one_result(messages: &[Value]) {
+    let mut owed: Vec<String> = Vec::new();
+    for message in messages {
+        if message["role"] == "tool" {
+            let id = message["tool_call_id"].as_str().unwrap();
+            let at = owed.iter().position(|owed| owed == id).expect("a result without a call");
+            owed.remove(at);
+            continue;
+        }
+        assert!(owed.is_empty(), "no result for {owed:?}");
+        for call in message["tool_calls"].as_array().into_iter().flatten() {
+            owed.push(call["id"].as_str().unwrap().to_owned());
+        }
+    }
+    assert!(owed.is_empty(), "no result for {owed:?}");
+}
+
+#[tokio::test]
+async fn a_session_goes_on_after_a_kill_in_the_middle_of_a_tool_call() {
+    let endless = json!({ "sql": ENDLESS }).to_string();
+    let calls = [("c1", "list_tables", "{}"), ("c2", "query", endless.as_str()), ("c3", "schema", "{}")];
+    let script = vec![Reply::text("first"), Reply::tool_calls(calls), Reply::text("I am back")];
+    let fake = ProviderFake::ollama(script).await.unwrap();
+    let home = Home::asking(&fake.base_url());
+    make_database(&home.path("shop.db")).await;
+    home.write("backends/shop.yaml", "type: sqlite\nconnection: { path: ../shop.db }\n");
+    home.write("agents/tester.yaml", WITH_SHOP);
+    let server = Serving::start(home).await;
+    let session = server.ask("one").await["sessionId"].clone();
+    let asked = json!({ "query": "two", "sessionId": session });
+    let mut stream = server.http.stream("/v1/chat:stream", asked).await;
+    let turn = loop {
+        let event = stream.next().await.unwrap().data;
+        if event["isToolCompleted"] == true {
+            break event["turnId"].clone();
+        }
+    };
+    let home = server.kill().await;
+
+    let server = Serving::start(home).await;
+    let next = json!({ "query": "three", "sessionId": session });
+    assert_eq!(server.http.post("/v1/weave", next).await.ok()["text"], "I am back");
+    let requests = fake.requests();
+    let messages = requests.last().unwrap().body["messages"].as_array().unwrap();
+    assert_each_call_has_one_result(messages);
+    let said: Vec<_> = messages
+        .iter()
+        .filter(|message| message["role"] == "user")
+        .map(|message| message["content"].clone())
+        .collect();
+    assert_eq!(said, ["one", "two", "three"]);
+
+    let history = server.http.get(&format!("/v1/sessions/{}/history", session.as_str().unwrap())).await.ok();
+    let roles: Vec<_> = history["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["role"].as_str().unwrap())
+        .collect();
+    assert_eq!(roles, ["user", "assistant", "user", "assistant", "tool", "user", "assistant"]);
+    let calls = history["messages"][3]["toolCalls"].as_array().unwrap();
+    assert_eq!(calls.len(), 3);
+    for call in calls {
+        let (result, error) = (call["resultJson"].as_str().unwrap(), call["error"].as_str().unwrap());
+        assert!(result.is_empty() != error.is_empty(), "{call}");
+        assert_eq!(call["success"], error.is_empty());
+    }
+    let trace = server.http.get(&format!("/v1/traces/{}", turn.as_str().unwrap())).await.ok();
+    assert_eq!(trace["rootSpan"]["attributes"]["loom.turn.outcome"], "cancelled", "{trace}");
+    let session = server.http.get(&format!("/v1/sessions/{}", session.as_str().unwrap())).await.ok();
+    assert_eq!(session["conversationCount"], 3);
+}
+
+#[tokio::test]
+async fn what_was_answered_is_still_there_after_a_kill() {
+    let server = Serving::start(Home::playing("default: { text: '{{user}}' }")).await;
+    let asked: Vec<_> = (0..8).map(|n| format!("message {n}")).collect();
+    let answers = futures::future::join_all(asked.iter().map(|query| server.ask(query))).await;
+    let server = Serving::start(server.kill().await).await;
+    for answer in answers {
+        let path = format!("/v1/sessions/{}/history", answer["sessionId"].as_str().unwrap());
+        let history = server.http.get(&path).await.ok();
+        let texts: Vec<_> =
+            history["messages"].as_array().unwrap().iter().map(|message| &message["content"]).collect();
+        assert_eq!(texts, [&answer["text"], &answer["text"]]);
+        let trace =
+            server.http.get(&format!("/v1/traces/{}", answer["traceId"].as_str().unwrap())).await.ok();
+        assert_eq!(trace["sessionId"], answer["sessionId"]);
+    }
+    assert_eq!(server.http.get("/v1/sessions?limit=3").await.ok()["totalCount"], 8);
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_data_is_refused_and_told_who_holds_it() {
+    let server = Serving::start(Home::playing("default: { text: fine }")).await;
+    let said = server.home.run(["serve", "--config", "looms.yaml", "--port", "1", "--http-port", "0"]).await;
+    let error = said.failed(5);
+    assert!(error.contains("LOOM_DATA_DIR_LOCKED"), "{error}");
+    assert!(error.contains(&server.id().to_string()), "{error}");
+    assert_eq!(server.ask("still there?").await["text"], "fine");
+    let (home, said) = server.stop().await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(Serving::start(home).await.ask("again?").await["text"], "fine");
+}
+
+#[tokio::test]
+async fn a_stopping_server_ends_its_turns_and_a_second_signal_ends_it_at_once() {
+    let slow = "default: { text: never, latency_ms: 600000 }";
+    let home = Home::playing(slow);
+    home.configure_also("server: { behavior: { shutdown_timeout_seconds: 0 } }");
+    let server = Serving::start(home).await;
+    let stream = server.http.stream("/v1/chat:stream", json!({ "query": "wait" })).await;
+    let (home, said) = server.stop().await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    drop(stream);
+
+    home.configure_also("logging: { level: info }");
+    std::fs::write(
+        home.path("looms.yaml"),
+        std::fs::read_to_string(home.path("looms.yaml"))
+            .unwrap()
+            .replace("shutdown_timeout_seconds: 0", "shutdown_timeout_seconds: 600"),
+    )
+    .unwrap();
+    let mut server = Serving::start(home).await;
+    let _stream = server.http.stream("/v1/chat:stream", json!({ "query": "wait" })).await;
+    server.signal("TERM");
+    server.logged(|line| line.contains("stopping")).await;
+    let (_, said) = server.stop().await;
+    assert_eq!(said.code, 1, "{}", said.err);
+}

@@ -1,0 +1,42 @@
+//! The command line of `looms`: its commands, how they talk to a server, and how answers look in a terminal.
+//!
+//! One [`Cli`] describes the whole tree. Commands that need a server are run here, by [`run`]; those that do not are
+//! [`LocalCommand`]s, which the binary runs. This crate never reads the environment, opens no standard stream but the
+//! terminal editor of `chat`, and lets no control character of a server or a model reach the terminal.
+//!
+//! # Exit codes
+//!
+//! | code | meaning | [`Exit`] |
+//! |---|---|---|
+//! | 0 | done | [`Exit::Ok`] |
+//! | 1 | failed | [`Exit::Failed`] |
+//! | 2 | the command line is wrong | [`Exit::Usage`] |
+//! | 3 | no server answers | [`Exit::Unreachable`] |
+//! | 4 | the thing named does not exist | [`Exit::NotFound`] |
+//! | 5 | refused: the request is wrong, not allowed, or the server is not set up for it | [`Exit::Refused`] |
+
+mod args;
+mod ask;
+mod chat;
+mod error;
+mod exit;
+mod interrupts;
+mod io;
+mod json;
+mod reference;
+pub mod render;
+mod run;
+
+pub use args::{
+    AgentCommand, BackendArgs, BackendChoice, BackendCommand, ChatArgs, Cli, Command, ConfigArgs,
+    ConfigCommand, ConnectionArgs, DEFAULT_SERVER, LocalCommand, PatternCommand, PatternQuery,
+    QuickstartArgs, ServeArgs, ServerCommand, SessionCommand, Setting, Task, ToolCommand, TraceCommand,
+};
+pub use ask::{Asked, Outcome, Question, ask};
+pub use chat::chat;
+pub use error::{Error, report};
+pub use exit::Exit;
+pub use interrupts::Interrupts;
+pub use io::{Format, Input, Io, Style};
+pub use reference::reference_markdown;
+pub use run::{Target, run};

@@ -1,0 +1,125 @@
+//! The client and its calls.
+
+use std::time::Duration;
+
+use tonic::Request;
+use tonic::transport::Channel;
+
+use loom_proto::v1;
+use loom_proto::v1::loom_service_client::LoomServiceClient;
+
+use crate::{Error, TurnStream, address};
+
+/// How long a server may take to accept a connection.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a server may take to answer a call that is not a turn. Turns have the limits of their agent.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A server that is silent this long while it owes an answer is asked whether it still lives, and has
+/// [`PING_TIMEOUT`] to say so.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest message that is accepted: traces and histories may be larger than tonic's 4 MiB.
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// A connection to one server. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    rpc: LoomServiceClient<Channel>,
+    address: String,
+}
+
+macro_rules! calls {
+    ($($(#[$doc:meta])+ $rpc:ident($request:ident) -> $answer:ident;)*) => {
+        impl Client {
+            $(
+                $(#[$doc])+
+                pub async fn $rpc(&self, request: v1::$request) -> Result<v1::$answer, Error> {
+                    let mut request = Request::new(request);
+                    request.set_timeout(CALL_TIMEOUT);
+                    let answer = self.rpc.clone().$rpc(request).await;
+                    answer.map(tonic::Response::into_inner).map_err(|status| self.error(&status))
+                }
+            )*
+        }
+    };
+}
+
+calls! {
+    /// Starts a session.
+    create_session(CreateSessionRequest) -> Session;
+    /// Returns one session.
+    get_session(GetSessionRequest) -> Session;
+    /// Lists sessions, the last used first.
+    list_sessions(ListSessionsRequest) -> ListSessionsResponse;
+    /// Deletes a session with its messages and traces.
+    delete_session(DeleteSessionRequest) -> DeleteSessionResponse;
+    /// Returns messages of a session, in order.
+    get_conversation_history(GetConversationHistoryRequest) -> ConversationHistory;
+    /// Creates an agent.
+    create_agent(CreateAgentRequest) -> AgentInfo;
+    /// Lists agents, by name.
+    list_agents(ListAgentsRequest) -> ListAgentsResponse;
+    /// Returns one agent.
+    get_agent(GetAgentRequest) -> AgentInfo;
+    /// Replaces an agent's configuration.
+    reload_agent(ReloadAgentRequest) -> AgentInfo;
+    /// Deletes an agent.
+    delete_agent(DeleteAgentRequest) -> DeleteAgentResponse;
+    /// Lists or searches patterns.
+    list_patterns(ListPatternsRequest) -> ListPatternsResponse;
+    /// Returns one pattern.
+    get_pattern(GetPatternRequest) -> Pattern;
+    /// Has the server read its pattern files again.
+    reload_patterns(ReloadPatternsRequest) -> ReloadPatternsResponse;
+    /// Lists the tools that agents can call.
+    list_tools(ListToolsRequest) -> ListToolsResponse;
+    /// Returns all that a turn did, by the id of its trace or of the turn.
+    get_trace(GetTraceRequest) -> Trace;
+    /// Says whether the server works.
+    get_health(GetHealthRequest) -> HealthStatus;
+    /// Returns what the server runs with.
+    get_server_config(GetServerConfigRequest) -> ServerConfig;
+    /// Says whether the store works.
+    get_storage_status(GetStorageStatusRequest) -> GetStorageStatusResponse;
+}
+
+impl Client {
+    /// Connects to `endpoint`, `http://host:port` or `host:port`, within `timeout`; see [`CONNECT_TIMEOUT`].
+    ///
+    /// Nobody there is [`ErrorCode::ServerUnreachable`](loom_base::ErrorCode::ServerUnreachable).
+    pub async fn connect(endpoint: &str, timeout: Duration) -> Result<Self, Error> {
+        let parsed = address::parse(endpoint)?
+            .connect_timeout(timeout)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT);
+        let channel = parsed.connect().await.map_err(|_| Error::unreachable(endpoint))?;
+        let rpc = LoomServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        Ok(Self { rpc, address: endpoint.to_owned() })
+    }
+
+    /// The server's address, as it was given.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Asks a question and waits for the whole answer.
+    pub async fn weave(&self, request: v1::WeaveRequest) -> Result<v1::WeaveResponse, Error> {
+        let answer = self.rpc.clone().weave(request).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| self.error(&status))
+    }
+
+    /// Asks a question and follows the turn. Text comes as `delta`, whatever the request's `stream_mode` says.
+    pub async fn stream_weave(&self, mut request: v1::WeaveRequest) -> Result<TurnStream, Error> {
+        request.set_stream_mode(v1::StreamMode::Delta);
+        let answer = self.rpc.clone().stream_weave(request).await.map_err(|status| self.error(&status))?;
+        Ok(TurnStream::new(answer.into_inner(), self.address.clone()))
+    }
+
+    fn error(&self, status: &tonic::Status) -> Error {
+        Error::from_status(status, &self.address)
+    }
+}

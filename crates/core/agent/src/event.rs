@@ -1,0 +1,183 @@
+//! What happens to a turn.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use loom_base::{MessageId, NanoUsd, Timestamp};
+use loom_llm::{FinishReason, Usage};
+
+use crate::CallRequest;
+
+/// Something that happened, and when. Effects are named by their number within the turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+impl Event {
+    /// An event of `kind` at `at`.
+    pub const fn new(at: Timestamp, kind: EventKind) -> Self {
+        Self { at, kind }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// The message that the turn is to answer.
+    UserMessage {
+        /// Its id.
+        message: MessageId,
+    },
+    /// The model answered.
+    LlmDone {
+        /// The call.
+        effect: u32,
+        /// The stored answer.
+        message: MessageId,
+        /// Why it stopped.
+        finish: FinishReason,
+        /// What it used.
+        usage: Usage,
+        /// What that costs.
+        cost: NanoUsd,
+        /// The tool calls in it, in order.
+        calls: Vec<CallRequest>,
+    },
+    /// The model call failed.
+    LlmFailed {
+        /// The call.
+        effect: u32,
+        /// The stable code of the error.
+        code: String,
+        /// What the provider said.
+        message: String,
+        /// Whether another attempt may work.
+        retryable: bool,
+        /// Whether the context was too long for the model.
+        too_long: bool,
+        /// How long the provider asks to wait.
+        retry_after: Option<Duration>,
+        /// What was used all the same.
+        usage: Usage,
+        /// What that costs.
+        cost: NanoUsd,
+    },
+    /// A tool ended.
+    ToolDone {
+        /// The run.
+        effect: u32,
+        /// Whether it did what was asked.
+        succeeded: bool,
+    },
+    /// A tool was cut off, and whether it took effect is not known.
+    ToolUnknown {
+        /// The run.
+        effect: u32,
+    },
+    /// Someone said what became of an unknown call.
+    EffectResolved {
+        /// The run.
+        effect: u32,
+        /// What became of it.
+        resolution: Resolution,
+    },
+    /// The hooks of a point ended.
+    HookDone {
+        /// The run.
+        effect: u32,
+        /// Whether the turn may go on.
+        proceed: bool,
+    },
+    /// A wait is over.
+    TimerFired {
+        /// The timer.
+        effect: u32,
+    },
+    /// A call was approved.
+    Approved {
+        /// The request.
+        effect: u32,
+    },
+    /// A call was refused.
+    Denied {
+        /// The request.
+        effect: u32,
+    },
+    /// The user answered a question.
+    Answered {
+        /// The question.
+        effect: u32,
+    },
+    /// Another agent finished its part.
+    DelegateDone {
+        /// The delegation.
+        effect: u32,
+        /// Whether it did what was asked.
+        succeeded: bool,
+        /// What it used.
+        usage: Usage,
+        /// What that costs.
+        cost: NanoUsd,
+    },
+    /// Room was made in the context, or none could be.
+    CompactDone {
+        /// The compaction.
+        effect: u32,
+        /// Whether anything left the context.
+        freed: bool,
+    },
+    /// Someone wants the turn to stop.
+    CancelRequested,
+    /// A budget beyond the turn's own is used up.
+    BudgetExceeded,
+}
+
+/// What became of a call whose outcome was not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// It happened; its result is stored.
+    Happened,
+    /// It did not; it is run again.
+    DidNotHappen,
+    /// Nobody will know; the model is told so.
+    GiveUp,
+}
+
+impl EventKind {
+    /// The effect that this event answers.
+    pub const fn effect(&self) -> Option<u32> {
+        match self {
+            Self::LlmDone { effect, .. }
+            | Self::LlmFailed { effect, .. }
+            | Self::ToolDone { effect, .. }
+            | Self::ToolUnknown { effect }
+            | Self::EffectResolved { effect, .. }
+            | Self::HookDone { effect, .. }
+            | Self::TimerFired { effect }
+            | Self::Approved { effect }
+            | Self::Denied { effect }
+            | Self::Answered { effect }
+            | Self::DelegateDone { effect, .. }
+            | Self::CompactDone { effect, .. } => Some(*effect),
+            Self::UserMessage { .. } | Self::CancelRequested | Self::BudgetExceeded => None,
+        }
+    }
+
+    /// What the event says was used.
+    pub(crate) fn used(&self) -> Option<(Usage, NanoUsd)> {
+        match self {
+            Self::LlmDone { usage, cost, .. }
+            | Self::LlmFailed { usage, cost, .. }
+            | Self::DelegateDone { usage, cost, .. } => Some((*usage, *cost)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Decides what a turn does next: events go in, effects come out.
+//!
+//! The machine performs nothing. It has no clock, no randomness, no runtime and no content: messages and tool results
+//! are named by id, so a turn's journal is small and replaying it gives the same state. What it may not know (the
+//! time, a tool's effect class, a policy's verdict) arrives in the event.
+//!
+//! ```
+//! use loom_agent::{Effect, Event, EventKind, Turn, TurnConfig};
+//! use loom_base::{MessageId, Timestamp, TurnId};
+//!
+//! let mut turn = Turn::new(TurnId::from_uuid(uuid::Uuid::from_u128(1)), TurnConfig::default());
+//! let message = MessageId::from_uuid(uuid::Uuid::from_u128(2));
+//! let effects = turn.apply(&Event::new(Timestamp::default(), EventKind::UserMessage { message }))?;
+//! assert!(matches!(effects[0], Effect::CallLlm { .. }));
+//! # Ok::<(), loom_agent::ProtocolError>(())
+//! ```
+
+mod call;
+mod config;
+mod effect;
+mod event;
+mod tool_phase;
+mod turn;
+
+pub use call::{Call, CallKind, CallOutcome, CallRequest, CallState, Verdict};
+pub use config::{Backoff, HookPoint, Limits, OnUnknown, TurnConfig};
+pub use effect::{Effect, Failure, Limit, Outcome};
+pub use event::{Event, EventKind, Resolution};
+pub use turn::{ProtocolError, RULES_VERSION, Spent, State, Turn};

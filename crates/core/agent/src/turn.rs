@@ -1,0 +1,411 @@
+//! The turn: its state, and the model's half of its rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use loom_base::{EffectId, ErrorCode, MessageId, NanoUsd, Timestamp, TurnId};
+use loom_llm::{FinishReason, Usage};
+
+use crate::{Call, CallState, Effect, Event, EventKind, Failure, HookPoint, Limit, Outcome, TurnConfig};
+
+/// The version of the rules below. A change of behaviour raises it, and old turns replay under the old rules.
+pub const RULES_VERSION: u32 = 1;
+
+/// What a turn is doing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum State {
+    /// No message yet.
+    Idle,
+    /// The model is asked.
+    AwaitingLlm {
+        /// The call.
+        effect: u32,
+        /// The attempt at this answer, from 1.
+        attempt: u32,
+    },
+    /// A failed model call waits for its next attempt.
+    AwaitingBackoff {
+        /// The timer.
+        effect: u32,
+        /// The attempt that failed.
+        attempt: u32,
+    },
+    /// The calls of an answer are worked on; see [`Turn::calls`].
+    RunningTools,
+    /// Room is made in the context.
+    Compacting {
+        /// The compaction.
+        effect: u32,
+        /// The attempt that did not fit.
+        attempt: u32,
+    },
+    /// Hooks run.
+    RunningHook {
+        /// The run.
+        effect: u32,
+        /// Where.
+        point: HookPoint,
+    },
+    /// It is over.
+    Over(Outcome),
+}
+
+/// What a turn has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Tokens over all model calls, also failed and cancelled ones.
+    pub usage: Usage,
+    /// What they cost.
+    pub cost: NanoUsd,
+    /// Answers received.
+    pub model_calls: u32,
+    /// Tool calls admitted.
+    pub tool_calls: u32,
+}
+
+/// An event that cannot happen in this state: a defect of the driver. The turn is unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProtocolError {
+    /// A second user message.
+    #[error("the turn has its message already")]
+    AlreadyStarted,
+    /// An answer to an effect that was never asked for.
+    #[error("effect {effect} was never asked for")]
+    UnknownEffect {
+        /// The number.
+        effect: u32,
+    },
+    /// An answer of the wrong kind.
+    #[error("effect {effect} is not answered by this kind of event")]
+    WrongAnswer {
+        /// The number.
+        effect: u32,
+    },
+    /// Two calls of one answer have one id.
+    #[error("two tool calls of one answer have the same id")]
+    DuplicateCall,
+}
+
+/// An effect that is out, and what it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Open {
+    Llm,
+    Backoff,
+    Deadline,
+    Hook,
+    Compaction,
+    /// Work for the call at this position of [`Turn::calls`].
+    Call(usize),
+}
+
+/// One turn: a user message and all that is done to answer it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    id: TurnId,
+    rules_version: u32,
+    pub(crate) config: TurnConfig,
+    pub(crate) state: State,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) spent: Spent,
+    answer: Option<(MessageId, FinishReason)>,
+    compacted: bool,
+    last_effect: u32,
+    pub(crate) open: BTreeMap<u32, Open>,
+    settling: BTreeSet<u32>,
+}
+
+impl Turn {
+    /// A turn that waits for its message.
+    pub fn new(id: TurnId, config: TurnConfig) -> Self {
+        Self {
+            id,
+            rules_version: RULES_VERSION,
+            config,
+            state: State::Idle,
+            calls: Vec::new(),
+            spent: Spent::default(),
+            answer: None,
+            compacted: false,
+            last_effect: 0,
+            open: BTreeMap::new(),
+            settling: BTreeSet::new(),
+        }
+    }
+
+    /// The turn after `events`, from its beginning.
+    pub fn replay<'a>(
+        id: TurnId,
+        config: TurnConfig,
+        events: impl IntoIterator<Item = &'a Event>,
+    ) -> Result<Self, ProtocolError> {
+        let mut turn = Self::new(id, config);
+        for event in events {
+            turn.apply(event)?;
+        }
+        Ok(turn)
+    }
+
+    /// Its id.
+    pub const fn id(&self) -> TurnId {
+        self.id
+    }
+
+    /// The version of the rules it runs by.
+    pub const fn rules_version(&self) -> u32 {
+        self.rules_version
+    }
+
+    /// What it is doing.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// How it ended, once it has.
+    pub const fn outcome(&self) -> Option<&Outcome> {
+        match &self.state {
+            State::Over(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// The calls of the latest answer, in the answer's order.
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// What it has used.
+    pub const fn spent(&self) -> &Spent {
+        &self.spent
+    }
+
+    /// The numbers of the effects that are out.
+    pub fn outstanding(&self) -> impl Iterator<Item = u32> {
+        self.open.keys().copied()
+    }
+
+    /// Takes in what happened and says what to do next.
+    ///
+    /// A late or repeated answer changes nothing but what was [`spent`](Self::spent). On an error the turn is
+    /// unchanged.
+    pub fn apply(&mut self, event: &Event) -> Result<Vec<Effect>, ProtocolError> {
+        let mut effects = Vec::new();
+        match &event.kind {
+            EventKind::UserMessage { .. } => self.start(event.at, &mut effects)?,
+            EventKind::CancelRequested => self.end(Outcome::Cancelled, &mut effects),
+            EventKind::BudgetExceeded => self.end(Outcome::Failed(Failure::Budget), &mut effects),
+            answer => self.take_answer(answer, &mut effects)?,
+        }
+        Ok(effects)
+    }
+
+    fn start(&mut self, at: Timestamp, effects: &mut Vec<Effect>) -> Result<(), ProtocolError> {
+        if self.state != State::Idle {
+            return Err(ProtocolError::AlreadyStarted);
+        }
+        if let Some(deadline) = self.config.limits.deadline {
+            let effect = self.open(Open::Deadline);
+            effects.push(Effect::StartTimer { effect, delay: deadline.since(at) });
+        }
+        self.pass_hook(HookPoint::TurnStart, effects);
+        Ok(())
+    }
+
+    fn take_answer(&mut self, answer: &EventKind, effects: &mut Vec<Effect>) -> Result<(), ProtocolError> {
+        let Some(number) = answer.effect() else { return Ok(()) };
+        if number == 0 || number > self.last_effect {
+            return Err(ProtocolError::UnknownEffect { effect: number });
+        }
+        let Some(open) = self.open.get(&number).copied() else {
+            self.settle_late(number, answer);
+            return Ok(());
+        };
+        if !self.is_answered_by(open, answer) {
+            return Err(ProtocolError::WrongAnswer { effect: number });
+        }
+        if let EventKind::LlmDone { calls, .. } = answer {
+            let ids: BTreeSet<_> = calls.iter().map(|call| &call.id).collect();
+            if ids.len() != calls.len() {
+                return Err(ProtocolError::DuplicateCall);
+            }
+        }
+        if let Some((usage, cost)) = answer.used() {
+            self.spend(usage, cost);
+        }
+        match open {
+            Open::Call(position) => self.take_call_answer(number, position, answer, effects),
+            _ => self.take_model_answer(number, answer, effects),
+        }
+        Ok(())
+    }
+
+    fn is_answered_by(&self, open: Open, answer: &EventKind) -> bool {
+        match open {
+            Open::Llm => matches!(answer, EventKind::LlmDone { .. } | EventKind::LlmFailed { .. }),
+            Open::Backoff | Open::Deadline => matches!(answer, EventKind::TimerFired { .. }),
+            Open::Hook => matches!(answer, EventKind::HookDone { .. }),
+            Open::Compaction => matches!(answer, EventKind::CompactDone { .. }),
+            Open::Call(position) => self.call_is_answered_by(position, answer),
+        }
+    }
+
+    fn take_model_answer(&mut self, number: u32, answer: &EventKind, effects: &mut Vec<Effect>) {
+        self.open.remove(&number);
+        match (answer, self.state.clone()) {
+            (EventKind::LlmDone { message, finish, calls, .. }, _) => {
+                self.spent.model_calls += 1;
+                self.compacted = false;
+                self.answer = Some((*message, *finish));
+                let pending = |request| Call { request, state: CallState::Pending };
+                self.calls = calls.iter().cloned().map(pending).collect();
+                self.pass_hook(HookPoint::AfterModel, effects);
+            }
+            (EventKind::LlmFailed { .. }, State::AwaitingLlm { attempt, .. }) => {
+                self.model_failed(number, attempt, answer, effects);
+            }
+            (EventKind::TimerFired { .. }, State::AwaitingBackoff { effect, attempt })
+                if effect == number =>
+            {
+                self.call_model(attempt + 1, effects);
+            }
+            (EventKind::TimerFired { .. }, _) => self.end_at_limit(Limit::Deadline, effects),
+            (EventKind::HookDone { proceed: true, .. }, State::RunningHook { point, .. }) => {
+                self.after_hook(point, effects);
+            }
+            (EventKind::HookDone { .. }, State::RunningHook { point, .. }) => {
+                self.end(Outcome::Failed(Failure::Hook { point }), effects);
+            }
+            (EventKind::CompactDone { freed: true, .. }, State::Compacting { attempt, .. }) => {
+                self.call_model(attempt + 1, effects);
+            }
+            (EventKind::CompactDone { .. }, _) => self.end(too_long(), effects),
+            // `is_answered_by` lets nothing else through.
+            _ => {}
+        }
+    }
+
+    fn model_failed(&mut self, number: u32, attempt: u32, answer: &EventKind, effects: &mut Vec<Effect>) {
+        let EventKind::LlmFailed { code, message, retryable, too_long, retry_after, .. } = answer else {
+            return;
+        };
+        if let Some(limit) = self.limit_reached() {
+            return self.end_at_limit(limit, effects);
+        }
+        let may_try_again = attempt < self.config.limits.attempts;
+        if *too_long && !self.compacted && may_try_again {
+            self.compacted = true;
+            let effect = self.open(Open::Compaction);
+            self.state = State::Compacting { effect: effect.number, attempt };
+            return effects.push(Effect::Compact { effect });
+        }
+        let failed = EffectId { turn: self.id, number };
+        let delay = retry_after.unwrap_or_else(|| self.config.backoff.delay(attempt, failed));
+        if *retryable && may_try_again && delay <= self.config.backoff.longest_asked {
+            let effect = self.open(Open::Backoff);
+            self.state = State::AwaitingBackoff { effect: effect.number, attempt };
+            return effects.push(Effect::StartTimer { effect, delay });
+        }
+        let code = code.parse().unwrap_or(ErrorCode::LlmUnavailable);
+        self.end(Outcome::Failed(Failure::Llm { code, message: message.clone() }), effects);
+    }
+
+    /// Runs the hooks of `point`, or goes straight on where there are none.
+    pub(crate) fn pass_hook(&mut self, point: HookPoint, effects: &mut Vec<Effect>) {
+        if !self.config.hooks.contains(&point) {
+            return self.after_hook(point, effects);
+        }
+        let effect = self.open(Open::Hook);
+        self.state = State::RunningHook { effect: effect.number, point };
+        effects.push(Effect::RunHook { effect, point });
+    }
+
+    fn after_hook(&mut self, point: HookPoint, effects: &mut Vec<Effect>) {
+        match point {
+            HookPoint::TurnStart | HookPoint::AfterTools => match self.limit_reached() {
+                Some(limit) => self.end_at_limit(limit, effects),
+                None => self.pass_hook(HookPoint::BeforeModel, effects),
+            },
+            HookPoint::BeforeModel => self.call_model(1, effects),
+            HookPoint::AfterModel => self.after_model(effects),
+        }
+    }
+
+    fn call_model(&mut self, attempt: u32, effects: &mut Vec<Effect>) {
+        let effect = self.open(Open::Llm);
+        self.state = State::AwaitingLlm { effect: effect.number, attempt };
+        effects.push(Effect::CallLlm { effect, attempt });
+    }
+
+    fn after_model(&mut self, effects: &mut Vec<Effect>) {
+        if self.calls.is_empty()
+            && let Some((message, finish)) = self.answer
+        {
+            return self.end(Outcome::Finished { message, finish }, effects);
+        }
+        match self.limit_reached() {
+            Some(limit) => self.end_at_limit(limit, effects),
+            None => self.start_calls(effects),
+        }
+    }
+
+    /// A limit that leaves no room for another answer.
+    fn limit_reached(&self) -> Option<Limit> {
+        let limits = &self.config.limits;
+        if self.spent.model_calls >= limits.model_calls {
+            Some(Limit::ModelCalls)
+        } else if limits.tokens.is_some_and(|most| self.spent.usage.total() >= most) {
+            Some(Limit::Tokens)
+        } else if limits.cost.is_some_and(|most| self.spent.cost >= most) {
+            Some(Limit::Cost)
+        } else {
+            None
+        }
+    }
+
+    fn end_at_limit(&mut self, limit: Limit, effects: &mut Vec<Effect>) {
+        self.end(Outcome::Failed(Failure::Limit { limit }), effects);
+    }
+
+    /// Ends the turn: stops what is out, gives every call its result. A turn that is over stays as it is.
+    pub(crate) fn end(&mut self, outcome: Outcome, effects: &mut Vec<Effect>) {
+        if self.outcome().is_some() {
+            return;
+        }
+        for (number, open) in std::mem::take(&mut self.open) {
+            if matches!(open, Open::Llm | Open::Call(_)) {
+                self.settling.insert(number);
+            }
+            effects.push(Effect::Cancel { effect: EffectId { turn: self.id, number } });
+        }
+        self.cut_calls(effects);
+        self.state = State::Over(outcome.clone());
+        effects.push(Effect::Finish(outcome));
+    }
+
+    pub(crate) fn open(&mut self, open: Open) -> EffectId {
+        self.last_effect += 1;
+        self.open.insert(self.last_effect, open);
+        EffectId { turn: self.id, number: self.last_effect }
+    }
+
+    fn settle_late(&mut self, number: u32, answer: &EventKind) {
+        if self.settling.remove(&number)
+            && let Some((usage, cost)) = answer.used()
+        {
+            self.spend(usage, cost);
+        }
+    }
+
+    fn spend(&mut self, usage: Usage, cost: NanoUsd) {
+        self.spent.usage += usage;
+        self.spent.cost += cost;
+    }
+}
+
+fn too_long() -> Outcome {
+    let message =
+        "the conversation does not fit the model's window, and nothing more can leave it".to_owned();
+    Outcome::Failed(Failure::Llm { code: ErrorCode::ContextTooLong, message })
+}

@@ -1,0 +1,48 @@
+//! The contract between Loom and what it remembers: one trait for each aggregate, their records, and the unit of work
+//! by which a turn commits.
+//!
+//! It knows no database and no driver; every implementation passes one conformance suite (feature `conformance`).
+
+mod agent;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod error;
+mod health;
+mod message;
+mod page;
+mod session;
+mod span;
+mod turn;
+
+use std::sync::Arc;
+
+pub use agent::{AgentRecord, AgentSource, AgentStore};
+pub use error::Error;
+pub use health::{HealthStore, PoolUse, StoreKind, StoreStatus};
+pub use message::{MessageHit, MessageRecord, MessageStore, NewMessage, SearchQuery};
+pub use page::{Listed, Page};
+pub use session::{
+    AgentTotals, NewSession, SessionFilter, SessionRecord, SessionState, SessionStore, SessionTotals,
+};
+pub use span::{SpanRecord, SpanStore};
+pub use turn::{
+    Advance, CallChange, CallStart, Journal, NewTurn, PatternUse, Receipt, ToolCallRecord, TurnEnd,
+    TurnRecord, TurnStore,
+};
+
+/// All stores of one Loom, behind one database.
+#[derive(Clone)]
+pub struct Stores {
+    /// Conversations.
+    pub sessions: Arc<dyn SessionStore>,
+    /// Turns and their journals.
+    pub turns: Arc<dyn TurnStore>,
+    /// Messages and their full-text index.
+    pub messages: Arc<dyn MessageStore>,
+    /// Agent definitions and their versions.
+    pub agents: Arc<dyn AgentStore>,
+    /// Spans beyond those that the journal tells.
+    pub spans: Arc<dyn SpanStore>,
+    /// Whether all that works.
+    pub health: Arc<dyn HealthStore>,
+}

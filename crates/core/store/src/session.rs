@@ -1,0 +1,135 @@
+//! Conversations.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use loom_base::{AgentId, NanoUsd, SessionId, Timestamp};
+use loom_llm::Usage;
+
+use crate::{Error, Listed, Page};
+
+/// Whether a session takes messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// It does.
+    Active,
+    /// It is closed and kept.
+    Ended,
+}
+
+impl SessionState {
+    /// The state's name as it is stored and sent.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// A session to create.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewSession {
+    /// Its id; the caller makes or accepts it.
+    pub id: SessionId,
+    /// The agent it belongs to, for good.
+    pub agent: AgentId,
+    /// A name to show; may be empty.
+    pub name: String,
+    /// The backend it was created for; may be empty.
+    pub backend: String,
+    /// Who owns it.
+    pub principal: String,
+    /// The client's own notes.
+    pub metadata: BTreeMap<String, String>,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// What a session has used and holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionTotals {
+    /// Turns that ended.
+    pub turns: u64,
+    /// Messages stored.
+    pub messages: u64,
+    /// Tokens over all turns.
+    pub usage: Usage,
+    /// What they cost.
+    pub cost: NanoUsd,
+}
+
+/// A stored session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionRecord {
+    /// Its id.
+    pub id: SessionId,
+    /// The agent it belongs to.
+    pub agent: AgentId,
+    /// A name to show.
+    pub name: String,
+    /// The backend it was created for.
+    pub backend: String,
+    /// Who owns it.
+    pub principal: String,
+    /// Whether it takes messages.
+    pub state: SessionState,
+    /// The client's own notes.
+    pub metadata: BTreeMap<String, String>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub last_active: Timestamp,
+    /// What it has used and holds.
+    pub totals: SessionTotals,
+    /// Messages before this sequence number are kept but no longer sent to the model.
+    pub context_start: u64,
+    /// The sequence number the next message gets.
+    pub next_message: u64,
+    /// The epoch of the owner that may write to it.
+    pub epoch: u64,
+}
+
+/// What the sessions of one agent are together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AgentTotals {
+    /// Sessions that take messages.
+    pub active_sessions: u64,
+    /// Messages stored in all its sessions.
+    pub messages: u64,
+}
+
+/// Which sessions are wanted; `None` means any.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionFilter {
+    /// Owned by this principal.
+    pub principal: Option<String>,
+    /// Of this agent.
+    pub agent: Option<AgentId>,
+    /// In this state.
+    pub state: Option<SessionState>,
+    /// Created for this backend.
+    pub backend: Option<String>,
+}
+
+/// Stores conversations.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Creates a session. [`Error::Exists`] when the id is taken.
+    async fn create(&self, new: NewSession) -> Result<SessionRecord, Error>;
+
+    /// The session, or `None`.
+    async fn get(&self, id: &SessionId) -> Result<Option<SessionRecord>, Error>;
+
+    /// Sessions that match, the most recently active first.
+    async fn list(&self, filter: &SessionFilter, page: Page) -> Result<Listed<SessionRecord>, Error>;
+
+    /// What the sessions of each agent are together. An agent without sessions is left out.
+    async fn totals_by_agent(&self) -> Result<BTreeMap<AgentId, AgentTotals>, Error>;
+
+    /// Removes a session with its turns, messages, calls and index entries; `false` when there is none.
+    async fn delete(&self, id: &SessionId) -> Result<bool, Error>;
+}

@@ -1,0 +1,118 @@
+//! Prepares a turn: what it is run by, fixed at this moment, so that no reload in the middle changes it.
+
+use std::sync::Arc;
+
+use loom_agent::{Backoff, Limits, OnUnknown, TurnConfig};
+use loom_base::{ErrorCode, Timestamp, TraceId, TurnId};
+use loom_llm::ContentBlock;
+use loom_memory::beside;
+use loom_patterns::Snapshot;
+use loom_store::{NewTurn, PatternUse};
+
+use crate::build::Built;
+use crate::core::{Core, Model};
+use crate::pattern_text::pattern_text;
+use crate::{Agent, AgentDefinition, Error, TurnRequest};
+
+/// A turn that can be accepted.
+pub(crate) struct Prepared {
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) built: Arc<Built>,
+    pub(crate) model: Model,
+    pub(crate) config: TurnConfig,
+    pub(crate) pattern: Option<PatternUse>,
+    pub(crate) beside: Vec<ContentBlock>,
+    pub(crate) trace: TraceId,
+    pub(crate) at: Timestamp,
+}
+
+impl Prepared {
+    /// Prepares `request` for `agent`; an error means that nothing was stored.
+    pub(crate) fn new(
+        core: &Core,
+        agent: Arc<Agent>,
+        turn: TurnId,
+        request: &TurnRequest,
+    ) -> Result<Self, Error> {
+        let built = core.agents.built(&agent)?;
+        let model = core.model_of(&agent.definition)?;
+        let at = core.clock.now();
+        let chosen = choose_pattern(&agent.definition, &built.patterns, request)?;
+        let text = chosen.as_ref().map(|(_, text)| text.as_str());
+        let beside = beside(&[], &request.context, text, agent.definition.memory.kernel);
+        Ok(Self {
+            config: turn_config(&agent.definition, request, at),
+            pattern: chosen.map(|(used, _)| used),
+            trace: request.trace.as_ref().map_or_else(|| TraceId::of_turn(turn), |(trace, _)| *trace),
+            beside,
+            agent,
+            built,
+            model,
+            at,
+        })
+    }
+
+    /// The record of its acceptance.
+    pub(crate) fn record(&self, request: &TurnRequest) -> NewTurn {
+        NewTurn {
+            agent: self.agent.id.clone(),
+            agent_version: self.agent.version,
+            rules_version: loom_agent::RULES_VERSION,
+            config: self.config.clone(),
+            rom: self.built.rom.digest,
+            patterns: self.built.patterns.digest(),
+            provider: self.model.provider_name.clone(),
+            model: self.model.name.to_string(),
+            trace: self.trace,
+            parent_span: request.trace.as_ref().map(|(_, span)| span.clone()),
+            pattern: self.pattern.clone(),
+            accepted_at: self.at,
+        }
+    }
+}
+
+fn turn_config(definition: &AgentDefinition, request: &TurnRequest, at: Timestamp) -> TurnConfig {
+    let behavior = &definition.behavior;
+    let timeout = request.timeout.map_or(behavior.timeout, |timeout| timeout.min(behavior.timeout));
+    TurnConfig {
+        limits: Limits {
+            model_calls: request
+                .max_rounds
+                .map_or(behavior.max_turns, |rounds| rounds.min(behavior.max_turns)),
+            tool_calls: behavior.max_tool_executions,
+            calls_per_answer: behavior.max_iterations,
+            deadline: Some(at + timeout),
+            ..Limits::default()
+        },
+        backoff: Backoff::default(),
+        // Nobody can answer yet what became of a call, so the model is told that it is unknown.
+        on_unknown: OnUnknown::Tell,
+        hooks: std::collections::BTreeSet::new(),
+    }
+}
+
+/// The pattern to put beside the message, and its text: the forced one, or the best that fits well enough.
+fn choose_pattern(
+    definition: &AgentDefinition,
+    patterns: &Snapshot,
+    request: &TurnRequest,
+) -> Result<Option<(PatternUse, String)>, Error> {
+    if let Some(name) = &request.force_pattern {
+        let pattern = patterns.get(name).ok_or_else(|| {
+            Error::new(
+                ErrorCode::PatternNotFound,
+                format!("no pattern is called {name:?}; `looms pattern list` shows all"),
+            )
+        })?;
+        return Ok(Some((PatternUse { name: name.clone(), confidence: 1.0 }, pattern_text(pattern))));
+    }
+    if !definition.patterns.enabled {
+        return Ok(None);
+    }
+    let best = patterns.search(&request.query, 1).into_iter().next();
+    let fits = best.filter(|found| found.confidence >= definition.patterns.min_confidence);
+    Ok(fits.map(|found| {
+        let name = found.pattern.name.clone();
+        (PatternUse { name, confidence: found.confidence }, pattern_text(&found.pattern))
+    }))
+}

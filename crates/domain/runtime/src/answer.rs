@@ -1,0 +1,187 @@
+//! The calls of one answer and the results they get, until the model sees them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use loom_agent::{CallKind, CallOutcome, CallRequest, Verdict};
+use loom_base::{CallId, Digest, MessageId, Timestamp};
+use loom_llm::{Completion, ContentBlock};
+use loom_tools::{EffectClass, Tool, ToolError, ToolOutput, ToolSet};
+
+/// An answer with calls.
+pub(crate) struct Answer {
+    pub(crate) message: MessageId,
+    order: Vec<CallId>,
+    works: HashMap<CallId, Work>,
+    results: HashMap<CallId, ContentBlock>,
+}
+
+/// One call of it.
+pub(crate) struct Work {
+    pub(crate) name: Arc<str>,
+    pub(crate) input: Arc<Value>,
+    pub(crate) tool: Option<Arc<dyn Tool>>,
+    pub(crate) class: EffectClass,
+    pub(crate) started_at: Option<Timestamp>,
+    refusal: Option<String>,
+    output: Option<Result<ToolOutput, ToolError>>,
+}
+
+/// A call's one result, as the model, the client and the trace see it.
+pub(crate) struct Settlement {
+    pub(crate) text: String,
+    pub(crate) is_error: bool,
+    pub(crate) data: Option<Arc<Value>>,
+    pub(crate) facts: Map<String, Value>,
+    pub(crate) duration: Duration,
+}
+
+impl Answer {
+    /// Reads the calls of `completion` and decides what may become of each. Calls with the same id get their own: some
+    /// models repeat ids within one answer, and results are matched by id.
+    pub(crate) fn new(
+        message: MessageId,
+        completion: &mut Completion,
+        tools: &ToolSet,
+    ) -> (Self, Vec<CallRequest>) {
+        let mut answer = Self { message, order: Vec::new(), works: HashMap::new(), results: HashMap::new() };
+        let mut requests = Vec::new();
+        for block in &mut completion.content {
+            let ContentBlock::ToolUse { id, name, input } = block else { continue };
+            if id.as_str().is_empty() || answer.works.contains_key(id) {
+                *id = CallId::new(format!("{id}_{}", answer.order.len() + 1));
+            }
+            let work = Work::new(name, input, tools);
+            requests.push(CallRequest {
+                id: id.clone(),
+                tool: Arc::clone(name),
+                kind: CallKind::Tool,
+                class: work.class,
+                verdict: if work.refusal.is_some() { Verdict::Deny } else { Verdict::Allow },
+                arguments: Digest::of_json(input),
+            });
+            answer.order.push(id.clone());
+            answer.works.insert(id.clone(), work);
+        }
+        (answer, requests)
+    }
+
+    pub(crate) fn work(&self, call: &CallId) -> Option<&Work> {
+        self.works.get(call)
+    }
+
+    pub(crate) fn start(&mut self, call: &CallId, at: Timestamp) {
+        if let Some(work) = self.works.get_mut(call) {
+            work.started_at = Some(at);
+        }
+    }
+
+    pub(crate) fn set_output(&mut self, call: &CallId, output: Result<ToolOutput, ToolError>) {
+        if let Some(work) = self.works.get_mut(call) {
+            work.output = Some(output);
+        }
+    }
+
+    /// The result of `call`, which ended with `outcome` at `at`; `most_bytes` of it are shown to the model.
+    pub(crate) fn settle(
+        &mut self,
+        call: &CallId,
+        outcome: CallOutcome,
+        at: Timestamp,
+        most_bytes: usize,
+    ) -> Option<Settlement> {
+        let work = self.works.get_mut(call)?;
+        let duration = work.started_at.map_or(Duration::ZERO, |started_at| at.since(started_at));
+        let (text, data, facts) = match (outcome, work.output.take()) {
+            (CallOutcome::Succeeded, Some(Ok(output))) => {
+                (cut(output.data.to_string(), most_bytes), Some(Arc::new(output.data)), output.facts)
+            }
+            (CallOutcome::Failed, Some(Err(error))) => {
+                (cut(format!("{}: {}", error.code, error.message), most_bytes), None, error.facts)
+            }
+            (outcome, _) => (work.text_of(outcome), None, Map::new()),
+        };
+        Some(Settlement { text, is_error: outcome != CallOutcome::Succeeded, data, facts, duration })
+    }
+
+    /// Keeps the result that the model will see.
+    pub(crate) fn keep(&mut self, call: &CallId, text: &str, is_error: bool) {
+        let result = ContentBlock::ToolResult { id: call.clone(), content: text.into(), is_error };
+        self.results.insert(call.clone(), result);
+    }
+
+    /// One result for each call, in the answer's order; `None` when it has no calls.
+    pub(crate) fn into_results(mut self) -> Option<Vec<ContentBlock>> {
+        let results: Vec<_> = self.order.iter().filter_map(|call| self.results.remove(call)).collect();
+        (!results.is_empty()).then_some(results)
+    }
+
+    /// The calls of the answer, in its order.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &CallId> {
+        self.order.iter()
+    }
+}
+
+impl Work {
+    fn new(name: &Arc<str>, input: &Value, tools: &ToolSet) -> Self {
+        let tool = tools.get(name).cloned();
+        let refusal = match &tool {
+            None => {
+                let known: Vec<_> =
+                    tools.iter().map(|tool| tool.spec().definition.name.to_string()).collect();
+                Some(format!("no tool is called {name:?}; there are: {}", known.join(", ")))
+            }
+            Some(_) => tools.check_arguments(name, input).err().map(|error| error.to_string()),
+        };
+        Self {
+            name: Arc::clone(name),
+            input: Arc::new(input.clone()),
+            class: tool.as_ref().map_or(EffectClass::Pure, |tool| tool.spec().effect),
+            tool,
+            started_at: None,
+            refusal,
+            output: None,
+        }
+    }
+
+    fn text_of(&self, outcome: CallOutcome) -> String {
+        match outcome {
+            CallOutcome::Denied => self.refusal.clone().unwrap_or_else(|| "this call was refused".to_owned()),
+            CallOutcome::OverLimit => {
+                "not run: this turn has used up its tool calls; answer with what is known".to_owned()
+            }
+            CallOutcome::Cancelled => "not finished: the turn was stopped".to_owned(),
+            CallOutcome::Unknown => {
+                "outcome unknown: the call was cut off and may have taken effect; check before repeating it"
+                    .to_owned()
+            }
+            CallOutcome::Succeeded | CallOutcome::Failed => "the result was lost".to_owned(),
+        }
+    }
+}
+
+/// At most `most_bytes` of `text`, and a note of what is missing.
+fn cut(mut text: String, most_bytes: usize) -> String {
+    if text.len() <= most_bytes {
+        return text;
+    }
+    let whole = text.len();
+    let end = (0..=most_bytes).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text.truncate(end);
+    format!("{text} [cut: {end} of {whole} bytes shown; ask for fewer rows or columns]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_result_says_so_and_ends_on_a_character() {
+        assert_eq!(cut("short".into(), 5), "short");
+        let shown = cut("ééééé".into(), 5);
+        assert!(shown.starts_with("éé [cut: 4 of 10 bytes"), "{shown}");
+    }
+}

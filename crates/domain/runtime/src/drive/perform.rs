@@ -1,0 +1,138 @@
+//! The half of a drive that does what the machine asks for.
+
+use std::sync::Arc;
+
+use loom_agent::Effect;
+use loom_base::{CallId, EffectId, Timestamp};
+use loom_llm::{CallContext, CompletionRequest};
+use loom_memory::{Layers, compile};
+use loom_tools::ToolContext;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::{Drive, Reply};
+use crate::model_call::{self, FailedCall};
+use crate::{ContextUse, Progress, tool_call};
+
+impl Drive<'_> {
+    pub(super) fn perform(&mut self, effect: Effect, at: Timestamp) {
+        match effect {
+            Effect::CallLlm { effect, attempt } => self.call_model(effect, attempt, at),
+            Effect::RunTool { effect, call } => self.run_tool(effect, call, at),
+            Effect::StartTimer { effect, delay } => {
+                let (clock, stop) = (Arc::clone(&self.core.clock), self.stop_of(effect.number));
+                self.replies.push(Box::pin(async move {
+                    tokio::select! {
+                        () = clock.sleep(delay) => {}
+                        () = stop.cancelled() => {}
+                    }
+                    Reply::Timer { effect: effect.number }
+                }));
+            }
+            Effect::Compact { effect } => {
+                let freed = self.recent.halve();
+                let effect = effect.number;
+                self.replies.push(Box::pin(std::future::ready(Reply::Compacted { effect, freed })));
+            }
+            Effect::Cancel { effect } => {
+                if let Some(stop) = self.stops.remove(&effect.number) {
+                    stop.cancel();
+                }
+            }
+            // Recorded before; and the machine is given no hook, question, delegation or approval to ask for.
+            Effect::Settled { .. }
+            | Effect::Finish(_)
+            | Effect::RunHook { .. }
+            | Effect::RequestApproval { .. }
+            | Effect::AskUser { .. }
+            | Effect::Delegate { .. } => {}
+        }
+    }
+
+    fn call_model(&mut self, effect: EffectId, attempt: u32, at: Timestamp) {
+        let stop = self.stop_of(effect.number);
+        let number = effect.number;
+        let request = match self.compile_request(effect) {
+            Ok(request) => request,
+            Err(error) => {
+                let failed =
+                    FailedCall { error, usage: loom_llm::Usage::default(), partial_text: String::new() };
+                let reply =
+                    Reply::Model { effect: number, result: Err(failed), took: std::time::Duration::ZERO };
+                return self.replies.push(Box::pin(std::future::ready(reply)));
+            }
+        };
+        let call = self.turn.spent().model_calls + 1;
+        self.feed.push(at, Progress::ModelStarted { call, attempt });
+        let provider = Arc::clone(&self.prepared.model.provider);
+        let (feed, clock) = (Arc::clone(&self.feed), Arc::clone(&self.core.clock));
+        let span = tracing::debug_span!("chat", loom.attempt = attempt);
+        let called = async move {
+            let result = model_call::run(provider, request, feed, Arc::clone(&clock), stop).await;
+            Reply::Model { effect: number, result, took: clock.now().since(at) }
+        };
+        self.replies.push(Box::pin(called.instrument(span)));
+    }
+
+    fn compile_request(&mut self, effect: EffectId) -> Result<CompletionRequest, loom_llm::LlmError> {
+        let model = &self.prepared.model;
+        let layers = Layers {
+            rom: &self.prepared.built.rom,
+            summaries: &[],
+            recent: self.recent,
+            current: &self.current,
+        };
+        let compiled = compile(layers, model.window, model.output_reserve).map_err(|error| {
+            let class = loom_llm::ErrorClass::ContextTooLong;
+            loom_llm::LlmError::new(&model.provider_name, class, error.to_string())
+        })?;
+        self.context = ContextUse {
+            used: compiled.tokens,
+            room: compiled.room,
+            messages_dropped: compiled.first_seq.map_or(0, |first| first.saturating_sub(self.context_start)),
+        };
+        Ok(CompletionRequest {
+            model: Arc::clone(&model.name),
+            system: compiled.system,
+            messages: compiled.messages,
+            tools: compiled.tools,
+            max_output_tokens: model.max_output,
+            sampling: model.sampling.clone(),
+            context: CallContext {
+                effect,
+                session: self.session.clone(),
+                agent: self.prepared.agent.id.clone(),
+                trace: self.prepared.trace,
+                deadline: self.prepared.config.limits.deadline,
+            },
+        })
+    }
+
+    fn run_tool(&mut self, effect: EffectId, call: CallId, at: Timestamp) {
+        let work = self.answer.as_ref().and_then(|answer| answer.work(&call));
+        let Some((work, tool)) = work.and_then(|work| Some((work, work.tool.clone()?))) else { return };
+        let (input, name) = (Arc::clone(&work.input), Arc::clone(&work.name));
+        self.feed.push(
+            at,
+            Progress::ToolStarted { call: call.clone(), tool: Arc::clone(&name), input: Arc::clone(&input) },
+        );
+        let context = ToolContext {
+            effect,
+            session: self.session.clone(),
+            agent: self.prepared.agent.id.clone(),
+            trace: self.prepared.trace,
+            cancel: self.stop_of(effect.number),
+        };
+        let clock = Arc::clone(&self.core.clock);
+        let span = tracing::debug_span!("execute_tool", gen_ai.tool.name = %name);
+        let ran = async move {
+            let ended = tool_call::run(tool, (*input).clone(), context, clock).await;
+            Reply::Tool { effect: effect.number, call, ended }
+        };
+        self.replies.push(Box::pin(ran.instrument(span)));
+    }
+
+    fn stop_of(&mut self, effect: u32) -> CancellationToken {
+        self.stops.entry(effect).or_default().clone()
+    }
+}

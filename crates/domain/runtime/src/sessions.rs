@@ -1,0 +1,199 @@
+//! The sessions there are: finds or starts the one actor of each, and hands it messages.
+//!
+//! Turns of one session run strictly one after the other; sessions do not know of each other.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use loom_access::Principal;
+use loom_base::{AgentId, ErrorCode, SessionId};
+use loom_store::{
+    AgentTotals, Listed, MessageRecord, NewSession, Page, SessionFilter, SessionRecord, ToolCallRecord,
+};
+
+use crate::actor::{Actor, Mail};
+use crate::core::Core;
+use crate::{Error, Running, TurnRequest};
+
+/// The sessions of one Loom.
+pub struct Sessions {
+    core: Arc<Core>,
+    actors: Arc<Actors>,
+    closing: CancellationToken,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// A page of a session's history: its messages, and the tool calls they hold.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// The messages, oldest first.
+    pub messages: Listed<MessageRecord>,
+    /// The calls of these messages, in the order they were asked.
+    pub calls: Vec<ToolCallRecord>,
+}
+
+/// A session to create.
+#[derive(Clone, Debug, Default)]
+pub struct SessionDraft {
+    /// A name to show.
+    pub name: String,
+    /// The backend it is for; must be one of the agent's when given.
+    pub backend: String,
+    /// The agent, by id or name; the default one when `None`.
+    pub agent: Option<String>,
+    /// The client's own notes.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// The mailboxes of the sessions in memory.
+#[derive(Default)]
+pub(crate) struct Actors(Mutex<HashMap<SessionId, mpsc::Sender<Mail>>>);
+
+impl Actors {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, mpsc::Sender<Mail>>> {
+        // Nothing panics while it is held; were it poisoned, the map would still be whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sessions {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self {
+            core,
+            actors: Arc::default(),
+            closing: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Hands a message to its session and returns once the turn is accepted, durably.
+    pub async fn start(&self, request: TurnRequest) -> Result<Running, Error> {
+        request.check()?;
+        if let Some(agent) = &request.agent {
+            self.core.agents.get(agent)?;
+        }
+        let session = request.session.clone().unwrap_or_else(|| SessionId::new(&*self.core.ids));
+        let (reply, accepted) = oneshot::channel();
+        self.post(&session, Mail::Turn(Box::new(request), reply))?;
+        accepted.await.unwrap_or_else(|_| Err(shutting_down()))
+    }
+
+    /// Puts mail into the session's box, starting its actor when it has none.
+    fn post(&self, session: &SessionId, mail: Mail) -> Result<(), Error> {
+        if self.closing.is_cancelled() {
+            return Err(shutting_down());
+        }
+        let mut actors = self.actors.lock();
+        let sender = actors.entry(session.clone()).or_insert_with(|| self.spawn_actor(session));
+        // Sent under the lock: an idle actor leaves the map under the same lock, and only with an empty box.
+        sender.try_send(mail).map_err(|_| {
+            let message = format!("{} messages wait in session {session} already", self.core.limits.queue);
+            Error { retry_after: Some(Duration::from_secs(1)), ..Error::new(ErrorCode::QueueFull, message) }
+        })
+    }
+
+    fn spawn_actor(&self, session: &SessionId) -> mpsc::Sender<Mail> {
+        let (sender, mail) = mpsc::channel(self.core.limits.queue.max(1));
+        let actor = Actor {
+            core: Arc::clone(&self.core),
+            actors: Arc::clone(&self.actors),
+            id: session.clone(),
+            mail,
+            closing: self.closing.clone(),
+            stopping: self.stopping.clone(),
+        };
+        self.tasks.spawn(actor.run());
+        sender
+    }
+
+    /// Creates a session for an agent.
+    pub async fn create(&self, draft: SessionDraft, principal: Principal) -> Result<SessionRecord, Error> {
+        let agent = match &draft.agent {
+            Some(agent) => self.core.agents.get(agent)?,
+            None => self.core.agents.default_agent()?,
+        };
+        if !draft.backend.is_empty() && !agent.definition.backends.contains(&draft.backend) {
+            let message = format!(
+                "agent {:?} has no backend {:?}; it has: {}",
+                agent.definition.name,
+                draft.backend,
+                agent.definition.backends.join(", ")
+            );
+            return Err(Error::new(ErrorCode::BackendNotFound, message));
+        }
+        let session = NewSession {
+            id: SessionId::new(&*self.core.ids),
+            agent: agent.id.clone(),
+            name: draft.name,
+            backend: draft.backend,
+            principal: principal.to_string(),
+            metadata: draft.metadata,
+            created_at: self.core.clock.now(),
+        };
+        Ok(self.core.stores.sessions.create(session).await?)
+    }
+
+    /// The session; one that is not `principal`'s is not found.
+    pub async fn get(&self, id: &SessionId, principal: Principal) -> Result<SessionRecord, Error> {
+        let found = self.core.stores.sessions.get(id).await?;
+        found
+            .filter(|record| record.principal == principal.as_str())
+            .ok_or_else(|| Error::session_not_found(id))
+    }
+
+    /// Sessions that match, the most recently active first.
+    pub async fn list(&self, filter: &SessionFilter, page: Page) -> Result<Listed<SessionRecord>, Error> {
+        Ok(self.core.stores.sessions.list(filter, page).await?)
+    }
+
+    /// What the sessions of each agent are together.
+    pub async fn totals_by_agent(&self) -> Result<BTreeMap<AgentId, AgentTotals>, Error> {
+        Ok(self.core.stores.sessions.totals_by_agent().await?)
+    }
+
+    /// A page of the session's history.
+    pub async fn history(&self, id: &SessionId, principal: Principal, page: Page) -> Result<History, Error> {
+        self.get(id, principal).await?;
+        let messages = self.core.stores.messages.list(id, page).await?;
+        let ids: Vec<_> = messages.items.iter().map(|record| record.message.id).collect();
+        let calls = self.core.stores.turns.calls_of(id, &ids).await?;
+        Ok(History { messages, calls })
+    }
+
+    /// Cancels what the session does and removes it with all it holds.
+    pub async fn delete(&self, id: &SessionId, principal: Principal) -> Result<(), Error> {
+        self.get(id, principal).await?;
+        let mailbox = self.actors.lock().get(id).cloned();
+        if let Some(mailbox) = mailbox {
+            let (stopped, done) = oneshot::channel();
+            // A box that is closed belongs to an actor that is gone already.
+            if mailbox.send(Mail::Stop(stopped)).await.is_ok() {
+                let _ = done.await;
+            }
+        }
+        if self.core.stores.sessions.delete(id).await? { Ok(()) } else { Err(Error::session_not_found(id)) }
+    }
+
+    /// Takes no more messages, lets running turns end within `patience`, then cancels them.
+    pub async fn shut_down(&self, patience: Duration) {
+        self.closing.cancel();
+        self.tasks.close();
+        tokio::select! {
+            () = self.tasks.wait() => return,
+            () = self.core.clock.sleep(patience) => {}
+        }
+        self.stopping.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+pub(crate) fn shutting_down() -> Error {
+    Error::new(ErrorCode::ShuttingDown, "the server is stopping; try again once it is back")
+}

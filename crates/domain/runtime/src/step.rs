@@ -1,0 +1,107 @@
+//! The step that is being put together: what happened since the last commit.
+
+use std::sync::Arc;
+
+use loom_agent::{Event, Spent};
+use loom_base::{IdSource, NanoUsd, SessionId, Timestamp, TurnId};
+use loom_llm::{ContentBlock, Message, Role, estimate_message};
+use loom_memory::Kept;
+use loom_store::{Advance, CallChange, NewMessage, NewTurn, Receipt, TurnEnd, TurnStore};
+
+/// Collects what happens in a turn and commits it step by step.
+pub(crate) struct Steps {
+    store: Arc<dyn TurnStore>,
+    session: SessionId,
+    epoch: u64,
+    turn: TurnId,
+    seq: u32,
+    next_message: u64,
+    draft: Draft,
+}
+
+#[derive(Default)]
+struct Draft {
+    events: Vec<Event>,
+    accept: Option<NewTurn>,
+    messages: Vec<NewMessage>,
+    calls: Vec<CallChange>,
+    end: Option<TurnEnd>,
+    context_start: Option<u64>,
+}
+
+/// A message to add.
+pub(crate) struct Draughted {
+    pub(crate) role: Role,
+    pub(crate) content: Vec<ContentBlock>,
+    pub(crate) beside: Vec<ContentBlock>,
+    pub(crate) cost: NanoUsd,
+}
+
+impl Steps {
+    /// Steps of a turn whose journal has `seq` events, in a session whose next message is `next_message`.
+    pub(crate) fn new(
+        store: Arc<dyn TurnStore>,
+        session: SessionId,
+        epoch: u64,
+        turn: TurnId,
+        seq: u32,
+        next_message: u64,
+    ) -> Self {
+        Self { store, session, epoch, turn, seq, next_message, draft: Draft::default() }
+    }
+
+    /// The place that the next message gets.
+    pub(crate) const fn next_message(&self) -> u64 {
+        self.next_message
+    }
+
+    pub(crate) fn accept(&mut self, turn: NewTurn, context_start: Option<u64>) {
+        self.draft.accept = Some(turn);
+        self.draft.context_start = context_start;
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.draft.events.push(event);
+    }
+
+    pub(crate) fn call(&mut self, change: CallChange) {
+        self.draft.calls.push(change);
+    }
+
+    pub(crate) fn end(&mut self, end: TurnEnd) {
+        self.draft.end = Some(end);
+    }
+
+    /// Adds a message to the step and gives it back as it is sent.
+    pub(crate) fn message(&mut self, id: loom_base::MessageId, at: Timestamp, message: Draughted) -> Kept {
+        let Draughted { role, content, beside, cost } = message;
+        let sent = Message { role, content: content.iter().chain(&beside).cloned().collect() };
+        let tokens = estimate_message(&sent);
+        let seq = self.next_message;
+        self.next_message += 1;
+        self.draft.messages.push(NewMessage { id, seq, role, content, beside, tokens, cost, created_at: at });
+        Kept { seq, message: Arc::new(sent), tokens }
+    }
+
+    /// Queues the step. The receipt says when it is durable; steps commit in order.
+    pub(crate) fn commit(&mut self, ids: &dyn IdSource, spent: Spent, at: Timestamp) -> Receipt {
+        let draft = std::mem::take(&mut self.draft);
+        let expected_seq = self.seq;
+        self.seq += u32::try_from(draft.events.len()).unwrap_or(u32::MAX);
+        self.store.advance(Advance {
+            session: self.session.clone(),
+            epoch: self.epoch,
+            turn: self.turn,
+            expected_seq,
+            append_id: ids.uuid(),
+            events: draft.events,
+            accept: draft.accept,
+            messages: draft.messages,
+            calls: draft.calls,
+            spent,
+            end: draft.end,
+            context_start: draft.context_start,
+            at,
+        })
+    }
+}

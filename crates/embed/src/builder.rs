@@ -1,0 +1,288 @@
+//! Puts a Loom together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use loom_base::{Clock, ErrorCode, IdSource};
+use loom_config::{Loaded, Tracer};
+use loom_fabric::ExecutionBackend;
+use loom_llm::{Catalog, LlmProvider, Sampling};
+use loom_patterns::Source;
+use loom_runtime::{AgentDefinition, Error, ModelDefaults, Parts, Runtime, RuntimeLimits};
+use loom_store_sqlite::{Options as StoreOptions, SqliteStore};
+use loom_telemetry::Metrics;
+use loom_tools::Tool;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::Loom;
+use crate::backends::BackendRegistry;
+use crate::library::PatternLibrary;
+use crate::providers::ProviderRegistry;
+use crate::system::{SystemClock, SystemIds};
+use crate::watch::{Folders, Loader, Lookup, Refused};
+
+/// Collects what a Loom is made of; [`build`](Self::build) makes it.
+pub struct Builder {
+    data_dir: Option<PathBuf>,
+    db_path: Option<PathBuf>,
+    folders: Folders,
+    lookup: Lookup,
+    configured: Option<Loaded>,
+    providers: Vec<(String, Arc<dyn LlmProvider>)>,
+    backends: Vec<Arc<dyn ExecutionBackend>>,
+    tools: Vec<Arc<dyn Tool>>,
+    agents: Vec<AgentDefinition>,
+    defaults: ModelDefaults,
+    catalog: Catalog,
+    limits: RuntimeLimits,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            data_dir: None,
+            db_path: None,
+            folders: Folders::default(),
+            lookup: Arc::new(|_| None),
+            configured: None,
+            providers: Vec::new(),
+            backends: Vec::new(),
+            tools: Vec::new(),
+            agents: Vec::new(),
+            defaults: ModelDefaults::default(),
+            catalog: Catalog::built_in(),
+            limits: RuntimeLimits::default(),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds),
+        }
+    }
+}
+
+impl Builder {
+    /// Takes folders, providers and defaults from a configuration. What is set beside it wins.
+    #[must_use]
+    pub fn config(mut self, loaded: Loaded) -> Self {
+        let config = &loaded.config;
+        let paths = &config.paths;
+        self.data_dir = Some(paths.data_dir.clone());
+        self.db_path = Some(paths.db_path.clone());
+        self.folders = Folders {
+            patterns: Some(paths.patterns_dir.clone()),
+            backends: Some(paths.backends_dir.clone()),
+            agents: Some(paths.agents_dir.clone()),
+        };
+        let models = config.provider_names().into_iter().filter_map(|name| {
+            let model = config.provider(name)?.model;
+            Some((name.to_owned(), model))
+        });
+        self.defaults = ModelDefaults {
+            provider: config.llm.provider.clone(),
+            models: models.collect(),
+            max_tokens: Some(config.llm.max_tokens),
+            sampling: Sampling { temperature: config.llm.temperature, ..Sampling::default() },
+        };
+        self.configured = Some(loaded);
+        self
+    }
+
+    /// Keeps everything below `path`, which is made when it is not there. One Loom at a time can use it.
+    #[must_use]
+    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(path.into());
+        self
+    }
+
+    /// Reads patterns from the YAML files below `path` too, and follows their changes.
+    #[must_use]
+    pub fn patterns_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.folders.patterns = Some(path.into());
+        self
+    }
+
+    /// Reads agents from the YAML files below `path`, and follows their changes.
+    #[must_use]
+    pub fn agents_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.folders.agents = Some(path.into());
+        self
+    }
+
+    /// Reads backends from the YAML files below `path`, and follows their changes.
+    #[must_use]
+    pub fn backends_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.folders.backends = Some(path.into());
+        self
+    }
+
+    /// Answers `${NAME}` in agent and backend files. Without it every such reference is an error.
+    #[must_use]
+    pub fn variables(mut self, lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.lookup = Arc::new(lookup);
+        self
+    }
+
+    /// Adds a model provider under a name. The first one added answers for agents that name none.
+    #[must_use]
+    pub fn provider(
+        mut self,
+        name: impl Into<String>,
+        model: impl Into<String>,
+        provider: Arc<dyn LlmProvider>,
+    ) -> Self {
+        let name = name.into();
+        self.defaults.provider.get_or_insert_with(|| name.clone());
+        self.defaults.models.insert(name.clone(), model.into());
+        self.providers.push((name, provider));
+        self
+    }
+
+    /// Adds a data backend under its own name.
+    #[must_use]
+    pub fn backend(mut self, backend: Arc<dyn ExecutionBackend>) -> Self {
+        self.backends.push(backend);
+        self
+    }
+
+    /// Gives every agent a tool.
+    #[must_use]
+    pub fn tool(mut self, tool: impl Into<Arc<dyn Tool>>) -> Self {
+        self.tools.push(tool.into());
+        self
+    }
+
+    /// Adds an agent; one of that name in the store is updated to this definition.
+    #[must_use]
+    pub fn agent(mut self, definition: AgentDefinition) -> Self {
+        self.agents.push(definition);
+        self
+    }
+
+    /// Replaces what is known of models: windows and prices.
+    #[must_use]
+    pub fn catalog(mut self, catalog: Catalog) -> Self {
+        self.catalog = catalog;
+        self
+    }
+
+    /// Replaces the bounds of the runtime.
+    #[must_use]
+    pub fn limits(mut self, limits: RuntimeLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Replaces the machine's clock and randomness, for tests.
+    #[must_use]
+    pub fn time(mut self, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
+        self.clock = clock;
+        self.ids = ids;
+        self
+    }
+
+    /// Opens the store, reads patterns, backends and agents, and starts to follow their folders.
+    pub async fn build(self) -> Result<Loom, Error> {
+        let data_dir = self.data_dir.clone().ok_or_else(|| {
+            Error::new(ErrorCode::InvalidArgument, "a Loom needs a place for its data: call `data_dir`")
+        })?;
+        let metrics = Arc::new(Metrics::new());
+        let db_path = self.db_path.clone().unwrap_or_else(|| data_dir.join("loom.db"));
+        let db_path = std::path::absolute(&db_path).unwrap_or(db_path);
+        let library = tokio::task::spawn_blocking({
+            let folder = self.folders.patterns.clone();
+            move || {
+                let library = PatternLibrary::new(folder);
+                library.scan();
+                library
+            }
+        });
+        let options = StoreOptions {
+            database: Some(db_path.clone()),
+            ..StoreOptions::new(data_dir, Arc::clone(&self.clock))
+        };
+        let store = SqliteStore::open(options).await?;
+        let library = library.await.map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))?;
+        let library = Arc::new(library);
+        let backends = Arc::new(BackendRegistry::new(Arc::clone(&self.clock), vec![db_path]));
+        self.backends.iter().for_each(|backend| backends.add(backend));
+        let loader = Arc::new(Loader {
+            folders: self.folders.clone(),
+            library: Arc::clone(&library),
+            backends: Arc::clone(&backends),
+            lookup: Arc::clone(&self.lookup),
+            metrics: Arc::clone(&metrics),
+            refused: Refused::default(),
+        });
+        let (watching, waiting) = loader.watch()?;
+        loader.load_backends();
+        let instance = self.ids.uuid().simple().to_string();
+        let traced = self
+            .configured
+            .as_ref()
+            .is_none_or(|loaded| loaded.config.observability.tracer() == Tracer::Embedded);
+        let runtime = Runtime::new(self.parts(&store, &library, &backends, &metrics, &instance)?).await?;
+        for definition in self.agents {
+            put_agent(&runtime, definition).await?;
+        }
+        loader.load_agents(runtime.agents()).await;
+        let tasks = TaskTracker::new();
+        tasks.spawn(Arc::clone(&loader).follow(waiting, Arc::clone(runtime.agents())));
+        let loom = Loom {
+            runtime: Arc::new(runtime),
+            library,
+            backends,
+            #[cfg(feature = "server")]
+            loader,
+            store,
+            metrics,
+            clock: self.clock,
+            #[cfg(feature = "server")]
+            ids: self.ids,
+            instance,
+            traced,
+            watching: Some(watching),
+            tasks,
+            closing: CancellationToken::new(),
+        };
+        Ok(loom)
+    }
+
+    fn parts(
+        &self,
+        store: &SqliteStore,
+        library: &Arc<PatternLibrary>,
+        backends: &Arc<BackendRegistry>,
+        metrics: &Arc<Metrics>,
+        instance: &str,
+    ) -> Result<Parts, Error> {
+        let mut providers = ProviderRegistry::new(Arc::clone(&self.clock));
+        if let Some(loaded) = &self.configured {
+            providers.add_configured(&loaded.config, &loaded.secrets)?;
+        }
+        for (name, provider) in &self.providers {
+            providers.add(name.clone(), Arc::clone(provider));
+        }
+        Ok(Parts {
+            stores: store.stores(),
+            providers: Arc::new(providers),
+            catalog: self.catalog.clone(),
+            defaults: self.defaults.clone(),
+            backends: Arc::clone(backends) as _,
+            patterns: Arc::clone(library) as Arc<dyn Source>,
+            extra_tools: self.tools.clone(),
+            limits: self.limits.clone(),
+            clock: Arc::clone(&self.clock),
+            ids: Arc::clone(&self.ids),
+            metrics: Arc::clone(metrics),
+            instance: instance.to_owned(),
+        })
+    }
+}
+
+async fn put_agent(runtime: &Runtime, definition: AgentDefinition) -> Result<(), Error> {
+    match runtime.agents().get(&definition.name) {
+        Ok(agent) => runtime.agents().update(&agent.id, definition).await.map(drop),
+        Err(_) => runtime.agents().create(definition).await.map(drop),
+    }
+}

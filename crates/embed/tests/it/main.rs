@@ -1,0 +1,11 @@
+//! Whole Looms in this process: turns over a real store, bad models, restarts, two servers side by side, the example.
+
+#![expect(clippy::unwrap_used, reason = "the parts shared by tests fail a test as a test does")]
+
+mod bad_models;
+mod conversations;
+mod example;
+#[cfg(feature = "server")]
+mod servers;
+mod setup;
+mod turns;

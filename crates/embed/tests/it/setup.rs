@@ -1,0 +1,61 @@
+//! A Loom on a scripted model, with one tool.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loom_embed::mock::{MockProvider, Script};
+use loom_embed::runtime::{AgentDefinition, Behavior, PatternChoice};
+use loom_embed::tools::EffectClass;
+use loom_embed::{FunctionTool, Loom, SystemClock};
+use serde_json::json;
+
+/// An agent called `tester` that patterns do not disturb.
+pub(crate) fn agent() -> AgentDefinition {
+    let mut definition: AgentDefinition = serde_json::from_value(json!({ "name": "tester" })).unwrap();
+    definition.system_prompt = "Test.".into();
+    definition.patterns = PatternChoice { enabled: false, ..PatternChoice::default() };
+    definition.behavior = Behavior { timeout: Duration::from_secs(20), ..Behavior::default() };
+    definition
+}
+
+/// `add {a, b}` gives their sum.
+pub(crate) fn add_tool() -> FunctionTool {
+    let schema = json!({
+        "type": "object",
+        "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+        "required": ["a", "b"],
+        "additionalProperties": false,
+    });
+    FunctionTool::new("add", "Adds two numbers.", schema, |input| async move {
+        let number = |name: &str| input[name].as_i64().ok_or("not a number");
+        Ok(json!({ "sum": number("a")? + number("b")? }))
+    })
+    .effect(EffectClass::Pure)
+}
+
+/// A Loom on `folder` whose model plays `script`.
+pub(crate) async fn loom(folder: &Path, script: &str) -> Loom {
+    loom_with(folder, script, agent()).await
+}
+
+/// The same with another agent.
+pub(crate) async fn loom_with(folder: &Path, script: &str, agent: AgentDefinition) -> Loom {
+    let provider = MockProvider::new(Script::parse(script).unwrap(), Arc::new(SystemClock));
+    Loom::builder()
+        .data_dir(folder)
+        .provider("mock", "script-1", Arc::new(provider))
+        .tool(add_tool())
+        .agent(agent)
+        .build()
+        .await
+        .unwrap()
+}
+
+/// A folder that goes away with the test.
+pub(crate) fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// How long tests wait for running turns when they close a Loom.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,0 +1,238 @@
+//! SQLite: files opened for reading only, and a brake that stops a running statement.
+
+mod schema;
+mod values;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::TryStreamExt as _;
+use loom_fabric::{BackendErrorKind, Cell, Dialect, QueryLimits, Schema};
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePoolOptions};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions as _, Executor as _, Row as _, SqlSafeStr as _, Sqlite,
+    Statement as _,
+};
+
+use crate::backend::Engine;
+use crate::bounds::Bounds;
+use crate::failure::Failure;
+use crate::options::SqlOptions;
+use crate::pool::ConnectionPool;
+use crate::rows::Rows;
+use crate::walls::{AdmittedQuery, Walls};
+
+/// Virtual-machine instructions between two looks at the brake: some microseconds.
+const STEPS_PER_LOOK: i32 = 1_000;
+
+/// How long to wait for a writer of the same file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Rows that the engine may be ahead of the reader.
+const ROWS_AHEAD: usize = 8;
+
+/// The connections to one SQLite file.
+#[derive(Debug)]
+pub struct SqliteEngine {
+    pool: ConnectionPool<Sqlite>,
+    /// How often running statements looked at their brakes. It stands still when the engine is idle.
+    looks: Arc<AtomicU64>,
+}
+
+impl SqliteEngine {
+    /// Prepares connections to the file at `path`, which must be canonical; opens none yet.
+    pub(crate) fn new(path: &Path, options: &SqlOptions, walls: Walls) -> Self {
+        let mut connect = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .busy_timeout(BUSY_TIMEOUT)
+            .row_buffer_size(ROWS_AHEAD)
+            .statement_cache_capacity(0)
+            .disable_statement_logging();
+        if walls.connection {
+            connect = connect.read_only(true).pragma("query_only", "on").pragma("trusted_schema", "off");
+        }
+        let pool = SqlitePoolOptions::new()
+            .max_connections(options.max_connections.max(1))
+            .acquire_timeout(options.connect_timeout)
+            .connect_lazy_with(connect);
+        let pool = ConnectionPool::new(pool, options.max_idle_connections);
+        Self { pool, looks: Arc::default() }
+    }
+
+    /// How often running statements looked at their brakes.
+    #[cfg(test)]
+    pub(crate) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::SeqCst)
+    }
+
+    /// How many connections are open.
+    #[cfg(test)]
+    pub(crate) fn open_connections(&self) -> u32 {
+        self.pool.pool().size()
+    }
+
+    async fn acquire(&self, bounds: &mut Bounds<'_>) -> Result<(PoolConnection<Sqlite>, Brake), Failure> {
+        let mut connection = self.pool.acquire(bounds).await?.map_err(|error| failure(&error))?;
+        let brake = Brake::default();
+        let pulled = Arc::clone(&brake.pulled);
+        let looks = Arc::clone(&self.looks);
+        let fitted = match connection.lock_handle().await {
+            Ok(mut handle) => {
+                handle.set_progress_handler(STEPS_PER_LOOK, move || {
+                    looks.fetch_add(1, Ordering::SeqCst);
+                    !pulled.load(Ordering::SeqCst)
+                });
+                Ok(())
+            }
+            Err(error) => Err(failure(&error)),
+        };
+        if let Err(failure) = fitted {
+            self.pool.give_up(connection);
+            return Err(failure);
+        }
+        Ok((connection, brake))
+    }
+
+    /// Stops the running statement, waits until it has stopped and takes the brake off; a connection that does not stop
+    /// is thrown away.
+    async fn release(&self, mut connection: PoolConnection<Sqlite>, brake: &Brake, bounds: &mut Bounds<'_>) {
+        brake.pulled.store(true, Ordering::SeqCst);
+        let stopped = bounds.grace(async {
+            let mut handle = connection.lock_handle().await?;
+            handle.remove_progress_handler();
+            Ok::<_, sqlx::Error>(())
+        });
+        if let Some(Ok(())) = stopped.await {
+            self.pool.give_back(connection, bounds).await;
+        } else {
+            tracing::warn!("a SQLite statement did not stop in time, its connection is given up");
+            self.pool.give_up(connection);
+        }
+    }
+}
+
+/// Stops what a connection is doing.
+#[derive(Debug, Default)]
+struct Brake {
+    pulled: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Engine for SqliteEngine {
+    const DIALECT: Dialect = Dialect::Sqlite;
+
+    async fn run(
+        &self,
+        query: AdmittedQuery,
+        parameters: Vec<Cell>,
+        limits: QueryLimits,
+        _walls: Walls,
+        bounds: &mut Bounds<'_>,
+    ) -> Result<Rows, Failure> {
+        let (mut connection, brake) = self.acquire(bounds).await?;
+        let outcome = bounds.run(fetch(&mut connection, &query.sql, parameters, limits)).await;
+        self.release(connection, &brake, bounds).await;
+        outcome?.map_err(|error| failure(&error))
+    }
+
+    async fn discover(&self, bounds: &mut Bounds<'_>) -> Result<Schema, Failure> {
+        let (mut connection, brake) = self.acquire(bounds).await?;
+        let outcome = bounds.run(schema::discover(&mut connection)).await;
+        self.release(connection, &brake, bounds).await;
+        outcome?.map_err(|error| failure(&error))
+    }
+
+    async fn probe(&self, bounds: &mut Bounds<'_>) -> Result<(), Failure> {
+        let (mut connection, brake) = self.acquire(bounds).await?;
+        let outcome =
+            bounds.run(sqlx::query("SELECT count(*) FROM sqlite_schema").execute(&mut *connection)).await;
+        self.release(connection, &brake, bounds).await;
+        outcome?.map(drop).map_err(|error| failure(&error))
+    }
+
+    async fn close(&self) {
+        self.pool.pool().close().await;
+    }
+}
+
+async fn fetch(
+    connection: &mut SqliteConnection,
+    sql: &str,
+    parameters: Vec<Cell>,
+    limits: QueryLimits,
+) -> Result<Rows, sqlx::Error> {
+    let mut rows = Rows::new(limits);
+    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+    for parameter in parameters {
+        query = values::bind(query, parameter);
+    }
+    let mut stream = query.fetch(&mut *connection);
+    while let Some(row) = stream.try_next().await? {
+        rows.name_columns(row.columns().iter().map(|column| column.name().to_owned()));
+        if rows.push(values::cells(&row)?).is_break() {
+            break;
+        }
+    }
+    drop(stream);
+    if !rows.has_columns() {
+        let statement = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
+        rows.name_columns(statement.columns().iter().map(|column| column.name().to_owned()));
+    }
+    Ok(rows)
+}
+
+/// The canonical path of a database file that may be opened.
+pub(crate) fn resolve(path: &Path, forbidden: &[PathBuf]) -> Result<PathBuf, Failure> {
+    let canonical = path.canonicalize().map_err(|error| {
+        Failure::unavailable(format!("the file {} cannot be opened: {}", path.display(), error.kind()))
+    })?;
+    if !canonical.is_file() {
+        return Err(Failure::unavailable(format!("{} is not a file", path.display())));
+    }
+    if forbidden.iter().any(|forbidden| same_file(&canonical, forbidden)) {
+        return Err(Failure::refused(format!("the file {} is not open to agents", path.display())));
+    }
+    Ok(canonical)
+}
+
+fn same_file(canonical: &Path, other: &Path) -> bool {
+    other.canonicalize().is_ok_and(|other| other == canonical) || same_inode(canonical, other)
+}
+
+#[cfg(unix)]
+fn same_inode(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    match (one.metadata(), other.metadata()) {
+        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn same_inode(_one: &Path, _other: &Path) -> bool {
+    false
+}
+
+/// Sorts SQLite's result codes (<https://sqlite.org/rescode.html>).
+fn failure(error: &sqlx::Error) -> Failure {
+    const PRIMARY_CODE: i32 = 0xff;
+    const BUSY: i32 = 5;
+    const READONLY: i32 = 8;
+    const IOERR: i32 = 10;
+    const CORRUPT: i32 = 11;
+    const CANTOPEN: i32 = 14;
+    const NOTADB: i32 = 26;
+    Failure::from_sqlx(error, |reported| {
+        let code = reported.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or_default();
+        match code & PRIMARY_CODE {
+            READONLY => BackendErrorKind::Refused,
+            BUSY | IOERR | CORRUPT | CANTOPEN | NOTADB => BackendErrorKind::Unavailable,
+            _ => BackendErrorKind::Failed,
+        }
+    })
+}

@@ -1,0 +1,134 @@
+//! Lists what a query names: functions, fields, operators, relations.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use loom_fabric::Dialect;
+use sqlparser::ast::{
+    AccessExpr, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, TableFactor, Visitor,
+};
+
+/// A function or relation as the engine will look it up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Name {
+    /// What stands before the dot.
+    pub(crate) qualifier: Option<String>,
+    /// What stands after it.
+    pub(crate) base: String,
+    /// Whether it is written in quotes, so that no keyword is meant.
+    pub(crate) quoted: bool,
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.qualifier {
+            Some(qualifier) => write!(f, "{qualifier}.{}", self.base),
+            None => f.write_str(&self.base),
+        }
+    }
+}
+
+/// What a statement names, wherever in its tree. Names are folded as the dialect folds them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Census {
+    dialect: Option<Dialect>,
+    /// Functions called, in expressions or in FROM.
+    pub(crate) functions: BTreeSet<Name>,
+    /// Last parts of dotted names: `row.f` calls the function `f` in PostgreSQL when there is no column `f`.
+    pub(crate) fields: BTreeSet<String>,
+    /// Operators written with signs.
+    pub(crate) operators: BTreeSet<String>,
+    /// Tables and views.
+    pub(crate) relations: BTreeSet<Name>,
+}
+
+impl Census {
+    /// An empty list for `dialect`.
+    pub(crate) fn of(dialect: Dialect) -> Self {
+        Self { dialect: Some(dialect), ..Self::default() }
+    }
+
+    fn fold(&self, ident: &Ident) -> String {
+        match (self.dialect, ident.quote_style) {
+            (Some(Dialect::Postgres), Some(_)) => ident.value.clone(),
+            _ => ident.value.to_ascii_lowercase(),
+        }
+    }
+
+    fn name(&self, object: &ObjectName) -> Name {
+        let mut parts = object.0.iter().rev().map(|part| match part {
+            ObjectNamePart::Identifier(ident) => (self.fold(ident), ident.quote_style.is_some()),
+            // A name that is computed matches no function and no relation.
+            ObjectNamePart::Function(function) => (format!("{function}()"), true),
+        });
+        let (base, quoted) = parts.next().unwrap_or_default();
+        Name { qualifier: parts.next().map(|(qualifier, _)| qualifier), base, quoted }
+    }
+
+    /// Functions and operators with a syntax of their own; some of it calls whatever has the name.
+    fn take_grammar(&mut self, expr: &Expr) {
+        let function = match expr {
+            Expr::Ceil { .. } => "ceil",
+            Expr::Floor { .. } => "floor",
+            Expr::Position { .. } => "position",
+            Expr::Substring { shorthand: true, .. } => "substr",
+            Expr::Substring { .. } => "substring",
+            Expr::Overlay { .. } => "overlay",
+            Expr::Convert { .. } => "convert",
+            Expr::Like { .. } => return self.operators.extend(["~~", "!~~"].map(str::to_owned)),
+            Expr::ILike { .. } => return self.operators.extend(["~~*", "!~~*"].map(str::to_owned)),
+            Expr::SimilarTo { .. } => return self.operators.extend(["~", "!~"].map(str::to_owned)),
+            _ => return,
+        };
+        self.functions.insert(Name { qualifier: None, base: function.to_owned(), quoted: false });
+    }
+
+    fn take_operator(&mut self, operator: &BinaryOperator) {
+        let text = match operator {
+            BinaryOperator::PGCustomBinaryOperator(parts) => parts.last().cloned().unwrap_or_default(),
+            other => other.to_string(),
+        };
+        self.operators.insert(text);
+    }
+}
+
+impl Visitor for Census {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Function(function) => {
+                self.functions.insert(self.name(&function.name));
+            }
+            Expr::CompoundIdentifier(parts) => {
+                self.fields.extend(parts.last().map(|part| self.fold(part)));
+            }
+            Expr::CompoundFieldAccess { access_chain, .. } => {
+                for access in access_chain {
+                    if let AccessExpr::Dot(Expr::Identifier(ident)) = access {
+                        self.fields.insert(self.fold(ident));
+                    }
+                }
+            }
+            Expr::BinaryOp { op, .. } => self.take_operator(op),
+            Expr::AnyOp { compare_op, .. } | Expr::AllOp { compare_op, .. } => self.take_operator(compare_op),
+            Expr::UnaryOp { op, .. } => {
+                self.operators.insert(op.to_string());
+            }
+            other => self.take_grammar(other),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } = factor {
+            self.functions.insert(self.name(name));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+        self.relations.insert(self.name(relation));
+        ControlFlow::Continue(())
+    }
+}

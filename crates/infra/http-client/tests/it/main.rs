@@ -1,0 +1,3 @@
+//! The client against a server on a real socket.
+
+mod exchange;

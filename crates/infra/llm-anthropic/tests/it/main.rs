@@ -1,0 +1,3 @@
+//! The provider against a fake that speaks the real wire protocol.
+
+mod wire;

@@ -1,0 +1,277 @@
+//! Which names of the schema the words of a question may stand for.
+
+use serde_json::{Value, json};
+
+use crate::pattern::Kind;
+use crate::question::{Mask, Question};
+use crate::schema::{Class, Column, Schema};
+use crate::words::{self, Concept, MoneySense};
+
+/// A value that a parameter could have.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    /// The value as the tool wants it.
+    pub(crate) value: Value,
+    /// The value as people read it.
+    pub(crate) shown: String,
+    /// The table it is or belongs to; `None` for a number.
+    pub(crate) table: Option<usize>,
+    /// The words that call for it.
+    pub(crate) core: Mask,
+    /// Further words that it accounts for.
+    pub(crate) context: Mask,
+    /// How well its name agrees with those words: 0 to 1.
+    pub(crate) quality: f64,
+}
+
+/// How well a name agrees with a question.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fit {
+    mask: Mask,
+    quality: f64,
+}
+
+/// A question held against a schema.
+pub(crate) struct Matching<'a> {
+    pub(crate) question: &'a Question,
+    pub(crate) schema: &'a Schema,
+    tables: Vec<Fit>,
+    /// For each table, its columns.
+    columns: Vec<Vec<Fit>>,
+}
+
+/// Names that agree less are not meant.
+const WEAKEST_FIT: f64 = 0.25;
+/// So many candidates of a parameter are tried; of times more, since a word such as "monthly" fits all of them.
+const MAX_CANDIDATES: usize = 8;
+const MAX_TIMES: usize = 32;
+
+impl<'a> Matching<'a> {
+    pub(crate) fn new(question: &'a Question, schema: &'a Schema) -> Self {
+        let tables = schema.tables.iter().map(|table| fit(&table.words, &[], question)).collect();
+        let columns = schema
+            .tables
+            .iter()
+            .map(|table| table.columns.iter().map(|column| fit_column(column, question)).collect());
+        Self { question, schema, tables, columns: columns.collect() }
+    }
+
+    /// The words that a table's name accounts for.
+    pub(crate) fn table_words(&self, table: usize) -> Mask {
+        self.tables.get(table).filter(|fit| fit.quality > 0.0).map_or(0, |fit| fit.mask)
+    }
+
+    /// The words that cannot be left out without answering another question: those that filter, group or compare, and
+    /// the clear names of tables and columns.
+    pub(crate) fn essential_words(&self) -> Mask {
+        const CLEAR_TABLE: f64 = 0.6;
+        const CLEAR_COLUMN: f64 = 0.9;
+        let tables = self.tables.iter().filter(|fit| fit.quality >= CLEAR_TABLE);
+        let columns = self.columns.iter().flatten().filter(|fit| fit.quality >= CLEAR_COLUMN);
+        tables.chain(columns).fold(self.question.mask(|word| word.may_filter), |mask, fit| mask | fit.mask)
+    }
+
+    /// The words that may stand for something in the schema.
+    pub(crate) fn naming_words(&self) -> Mask {
+        let fits = self.tables.iter().chain(self.columns.iter().flatten());
+        fits.filter(|fit| fit.quality >= WEAKEST_FIT).fold(0, |mask, fit| mask | fit.mask)
+    }
+
+    /// Whether any word stands for anything in the schema.
+    pub(crate) fn finds_anything(&self) -> bool {
+        self.naming_words() != 0
+    }
+
+    /// The values a parameter of `kind` could have, best first.
+    pub(crate) fn candidates(&self, kind: Kind) -> Vec<Candidate> {
+        let mut candidates = match kind {
+            Kind::Table => self.tables(),
+            Kind::Column => {
+                let mut named = self.named_rows();
+                named.retain(|candidate| candidate.value.is_string());
+                for candidate in &mut named {
+                    candidate.quality *= 0.8;
+                }
+                named.extend(self.columns(|column| !column.is_key));
+                named
+            }
+            Kind::Label => {
+                let mut named = self.named_rows();
+                named.extend(self.columns(|column| !column.is_key && column.class != Class::Time));
+                named
+            }
+            Kind::Measure => self.columns(Column::is_measure),
+            Kind::Time => self.times(),
+            Kind::Number => self.numbers(),
+            Kind::Other => Vec::new(),
+        };
+        candidates.retain(|candidate| candidate.quality >= WEAKEST_FIT && candidate.core != 0);
+        let weight = |candidate: &Candidate| {
+            candidate.quality * f64::from((candidate.core | candidate.context).count_ones())
+        };
+        candidates.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
+        candidates.truncate(if kind == Kind::Time { MAX_TIMES } else { MAX_CANDIDATES });
+        candidates
+    }
+
+    fn tables(&self) -> Vec<Candidate> {
+        let tables = self.schema.tables.iter().zip(&self.tables).enumerate();
+        tables
+            .map(|(at, (table, fit))| Candidate {
+                value: json!(table.name),
+                shown: table.name.clone(),
+                table: Some(at),
+                core: fit.mask,
+                context: 0,
+                quality: fit.quality,
+            })
+            .collect()
+    }
+
+    /// The naming columns of tables that the question names.
+    fn named_rows(&self) -> Vec<Candidate> {
+        let tables = self.schema.tables.iter().zip(&self.tables).enumerate();
+        let candidate = |(at, (table, fit)): (usize, (&crate::schema::Table, &Fit))| {
+            let naming = table.naming_columns();
+            let names: Vec<String> = naming
+                .iter()
+                .map(|column| format!("{}.{}", table.name, table.columns[*column].name))
+                .collect();
+            let context = naming.iter().fold(0, |mask, column| mask | self.columns[at][*column].mask);
+            let value = match names.as_slice() {
+                [] => return None,
+                [only] => json!(only),
+                several => json!(several),
+            };
+            let shown = names.join(" and ");
+            Some(Candidate { value, shown, table: Some(at), core: fit.mask, context, quality: fit.quality })
+        };
+        tables.filter(|(_, (_, fit))| fit.quality >= WEAKEST_FIT).filter_map(candidate).collect()
+    }
+
+    fn columns(&self, fits: impl Fn(&Column) -> bool) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        for (at, table) in self.schema.tables.iter().enumerate() {
+            for (column, fit) in
+                table.columns.iter().zip(&self.columns[at]).filter(|(column, _)| fits(column))
+            {
+                let name = format!("{}.{}", table.name, column.name);
+                candidates.push(Candidate {
+                    value: json!(name),
+                    shown: name,
+                    table: Some(at),
+                    core: fit.mask,
+                    context: self.table_words(at),
+                    quality: fit.quality,
+                });
+            }
+        }
+        candidates
+    }
+
+    /// Time columns that the question names, or all when it speaks of time.
+    fn times(&self) -> Vec<Candidate> {
+        let spoken = self.question.mask(|word| word.concept.is_some_and(Concept::is_about_time));
+        let mut candidates = self.columns(|column| column.class == Class::Time);
+        let plain = self
+            .schema
+            .tables
+            .iter()
+            .flat_map(|table| &table.columns)
+            .filter(|column| column.class == Class::Time);
+        for (candidate, column) in candidates.iter_mut().zip(plain) {
+            let is_named = candidate.quality >= WEAKEST_FIT;
+            candidate.core = if is_named { candidate.core | spoken } else { spoken };
+            candidate.quality = candidate.quality.max(plainness(column));
+        }
+        candidates
+    }
+
+    fn numbers(&self) -> Vec<Candidate> {
+        let number = |(at, word): (usize, &crate::question::Word)| {
+            #[expect(clippy::cast_possible_truncation, reason = "a number without a fraction below 2^53")]
+            let value =
+                word.number.map(|value| if is_whole(value) { json!(value as i64) } else { json!(value) })?;
+            Some(Candidate {
+                value,
+                shown: word.text.clone(),
+                table: None,
+                core: 1 << at,
+                context: 0,
+                quality: 1.0,
+            })
+        };
+        self.question.indices().filter_map(number).collect()
+    }
+}
+
+fn is_whole(value: f64) -> bool {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    value.fract() == 0.0 && value.abs() < EXACT
+}
+
+/// Whether a word says only that a column holds a time.
+fn is_generic_time(word: &str) -> bool {
+    matches!(word, "date" | "time" | "datetime" | "timestamp" | "at" | "on" | "day" | "ts")
+}
+
+/// How likely a time column is the one that rows are dated by: `order_date` rather than `shipped_date` in orders.
+fn plainness(column: &Column) -> f64 {
+    let generic = |word: &String| is_generic_time(word);
+    let made = |word: &String| generic(word) || matches!(word.as_str(), "created" | "placed" | "recorded");
+    if column.words.iter().all(generic) {
+        0.6
+    } else if column.words.iter().all(made) {
+        0.5
+    } else {
+        0.4
+    }
+}
+
+fn fit_column(column: &Column, question: &Question) -> Fit {
+    let of_money = |word: &String| MoneySense::of_column(word, column.is_for_one());
+    let senses: Vec<_> =
+        if column.is_measure() { column.words.iter().map(of_money).collect() } else { Vec::new() };
+    let whole = fit(&column.words, &senses, question);
+    if column.class != Class::Time {
+        return whole;
+    }
+    let telling: Vec<String> = column.words.iter().filter(|word| !is_generic_time(word)).cloned().collect();
+    let telling = if telling.is_empty() { Fit::default() } else { fit(&telling, &[], question) };
+    Fit { mask: whole.mask | telling.mask, quality: whole.quality.max(telling.quality) }
+}
+
+/// How well a name of these words agrees with the question. The last word is the one that says what the thing is.
+fn fit(name: &[String], senses: &[MoneySense], question: &Question) -> Fit {
+    let joined = name.concat();
+    let mut mask: Mask = 0;
+    let mut best = vec![0.0_f64; name.len()];
+    let mut whole = 0.0_f64;
+    let mut before: Option<(usize, &str)> = None;
+    for (at, word) in question.indices().filter(|(_, word)| word.may_name) {
+        for (place, (own, best)) in name.iter().zip(&mut best).enumerate() {
+            let sense = senses.get(place).map_or(0.0, |sense| word.money.fits(*sense));
+            let likeness = words::likeness(&word.lower, own).max(sense);
+            if likeness > 0.0 {
+                mask |= 1 << at;
+                *best = best.max(likeness);
+            }
+        }
+        if name.len() > 1 && words::stem(&word.lower) == words::stem(&joined) {
+            (mask, whole) = (mask | 1 << at, 1.0);
+        }
+        if let Some((previous, text)) = before.filter(|(previous, _)| name.len() == 1 && previous + 1 == at)
+            && words::stem(&format!("{text}{}", word.lower)) == words::stem(&joined)
+        {
+            (mask, whole) = (mask | 1 << at | 1 << previous, 1.0);
+        }
+        before = Some((at, &word.lower));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a name has few words")]
+    let share = best.iter().sum::<f64>() / name.len().max(1) as f64;
+    let quality = match best.last() {
+        Some(last) if *last > 0.0 => 0.5 * last + 0.5 * share,
+        _ => 0.3 * share,
+    };
+    Fit { mask, quality: quality.max(whole) }
+}

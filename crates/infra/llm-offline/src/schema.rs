@@ -1,0 +1,335 @@
+//! The schema tool's answer: tables, columns, and the ways from a referring table to those it refers to.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::{partial, words};
+
+/// What a backend holds.
+#[derive(Debug, Default)]
+pub(crate) struct Schema {
+    /// The engine's language.
+    pub(crate) dialect: String,
+    /// Whether there is more of it than the tool could show.
+    pub(crate) is_cut: bool,
+    pub(crate) tables: Vec<Table>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// Its qualified name.
+    pub(crate) name: String,
+    /// The words of its bare name, in lower case.
+    pub(crate) words: Vec<String>,
+    pub(crate) columns: Vec<Column>,
+    primary_key: Vec<String>,
+    references: Vec<usize>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// The words of its name, in lower case, without those of its table in front.
+    pub(crate) words: Vec<String>,
+    pub(crate) class: Class,
+    /// Whether it identifies a row, here or elsewhere.
+    pub(crate) is_key: bool,
+}
+
+/// What a column's values are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Class {
+    Integer,
+    Number,
+    Text,
+    Boolean,
+    Time,
+    #[default]
+    #[serde(other)]
+    Other,
+}
+
+impl Class {
+    pub(crate) const fn is_numeric(self) -> bool {
+        matches!(self, Self::Integer | Self::Number)
+    }
+}
+
+/// How one table reaches another by following foreign keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Path {
+    /// Through these tables, the last being the one reached; empty for the table itself.
+    Through(Vec<usize>),
+    /// In more than one way.
+    Ambiguous,
+    /// In no way.
+    None,
+}
+
+#[derive(Deserialize)]
+struct SchemaJson {
+    #[serde(default)]
+    dialect: String,
+    tables: Vec<TableJson>,
+}
+
+#[derive(Deserialize)]
+struct TableJson {
+    name: String,
+    #[serde(default)]
+    columns: Vec<ColumnJson>,
+    #[serde(default)]
+    primary_key: Vec<String>,
+    #[serde(default)]
+    foreign_keys: Vec<ForeignKeyJson>,
+}
+
+#[derive(Deserialize)]
+struct ColumnJson {
+    name: String,
+    #[serde(default)]
+    class: Class,
+}
+
+#[derive(Deserialize)]
+struct ForeignKeyJson {
+    #[serde(default)]
+    columns: Vec<String>,
+    references_table: String,
+}
+
+/// Words in table names that tell people nothing.
+const NOISE: &[&str] = &["tbl", "table", "dim", "fact", "t", "vw", "view"];
+/// Endings of columns that identify rather than count.
+const KEY_WORDS: &[&str] = &["id", "key", "uuid", "guid"];
+/// Names of columns that hold numbers but are never summed.
+const CODE_WORDS: &[&str] = &["code", "zip", "postcode", "postal", "phone", "fax", "year", "month", "no"];
+
+/// Endings of columns that hold dates or times. SQLite has no type of its own for those and keeps them as texts.
+const TIME_WORDS: &[&str] = &["date", "datetime", "time", "timestamp", "at", "on"];
+
+/// Units that end a column's name without saying what it holds.
+const UNITS: &[&str] =
+    &["kg", "g", "km", "m", "m2", "m3", "cm", "mm", "l", "usd", "eur", "gbp", "pct", "ms", "sec", "hrs"];
+
+impl Schema {
+    /// Reads the tool's JSON; the reason when it is something else.
+    pub(crate) fn read(json: &str) -> Result<Self, String> {
+        let partial::Read { value: read, is_cut } = partial::read::<SchemaJson>(json)?;
+        let places: BTreeMap<String, usize> =
+            read.tables.iter().enumerate().map(|(at, table)| (table.name.clone(), at)).collect();
+        let keeps_times_as_texts = read.dialect == "sqlite";
+        let table = |table: TableJson| {
+            let words = bare_words(&table.name);
+            let is_foreign = |name: &String| table.foreign_keys.iter().any(|key| key.columns.contains(name));
+            let columns = table
+                .columns
+                .into_iter()
+                .map(|column| {
+                    let is_key = table.primary_key.contains(&column.name) || is_foreign(&column.name);
+                    let mut column = Column::new(column, &words, is_key);
+                    if keeps_times_as_texts && column.is_dated_text() {
+                        column.class = Class::Time;
+                    }
+                    column
+                })
+                .collect();
+            let mut references: Vec<(usize, &[String])> = Vec::new();
+            for key in &table.foreign_keys {
+                let reference = places.get(&key.references_table).map(|to| (*to, key.columns.as_slice()));
+                references.extend(reference.filter(|reference| !references.contains(reference)));
+            }
+            let references = references.into_iter().map(|(to, _)| to).collect();
+            Table { name: table.name, words, columns, primary_key: table.primary_key, references }
+        };
+        Ok(Self { dialect: read.dialect, is_cut, tables: read.tables.into_iter().map(table).collect() })
+    }
+
+    /// The shortest way from `from` to `to`, many-to-one all along, so that nothing is counted twice.
+    pub(crate) fn path(&self, from: usize, to: usize) -> Path {
+        let mut ways: BTreeMap<usize, (Vec<usize>, usize)> = BTreeMap::from([(from, (Vec::new(), 1))]);
+        let mut edge = vec![from];
+        while !edge.is_empty() && !ways.contains_key(&to) {
+            let mut reached: BTreeMap<usize, (Vec<usize>, usize)> = BTreeMap::new();
+            for table in edge {
+                let (steps, count) = ways.get(&table).cloned().unwrap_or_default();
+                for next in self.tables.get(table).into_iter().flat_map(|table| &table.references) {
+                    if ways.contains_key(next) {
+                        continue;
+                    }
+                    let way =
+                        reached.entry(*next).or_insert_with(|| ([steps.as_slice(), &[*next]].concat(), 0));
+                    way.1 = way.1.saturating_add(count);
+                }
+            }
+            edge = reached.keys().copied().collect();
+            ways.append(&mut reached);
+        }
+        match ways.remove(&to) {
+            Some((steps, 1)) => Path::Through(steps),
+            Some(_) => Path::Ambiguous,
+            None => Path::None,
+        }
+    }
+}
+
+impl Table {
+    /// The columns that name its rows: several are to be shown together. Empty when nothing does.
+    pub(crate) fn naming_columns(&self) -> Vec<usize> {
+        let with = |words: &[&str]| {
+            self.columns
+                .iter()
+                .position(|column| !column.is_key && column.class == Class::Text && column.words == words)
+        };
+        let ending = |word: &str| {
+            let ends = |column: &Column| column.words.last().is_some_and(|last| last == word);
+            self.columns
+                .iter()
+                .position(|column| !column.is_key && column.class == Class::Text && ends(column))
+        };
+        if let Some(name) = with(&["name"]).or_else(|| with(&["full", "name"])) {
+            return vec![name];
+        }
+        for (given, family) in [("first", "last"), ("given", "family"), ("first", "sur")] {
+            let given = with(&[given, "name"]).or_else(|| with(&[&format!("{given}name")]));
+            let family = with(&[family, "name"]).or_else(|| with(&[&format!("{family}name")]));
+            if let (Some(given), Some(family)) = (given, family) {
+                return vec![given, family];
+            }
+        }
+        let by_word = ["title", "label"].iter().find_map(|word| with(&[word])).or_else(|| ending("name"));
+        let by_word = by_word.or_else(|| {
+            ["title", "label", "code", "email", "number", "reference"].iter().find_map(|word| ending(word))
+        });
+        let key = || match self.primary_key.as_slice() {
+            [only] => self.columns.iter().position(|column| column.name == *only),
+            _ => None,
+        };
+        let text = || self.columns.iter().position(|column| column.class == Class::Text);
+        by_word.or_else(key).or_else(text).into_iter().collect()
+    }
+}
+
+impl Column {
+    fn new(column: ColumnJson, table: &[String], is_key: bool) -> Self {
+        let all = lower_words(&column.name);
+        let stems = |words: &[String]| words.iter().map(|word| words::stem(word)).collect::<Vec<_>>();
+        let after_table = all.get(table.len()..).filter(|rest| !rest.is_empty());
+        let words = match after_table {
+            Some(rest) if stems(&all).starts_with(&stems(table)) => rest.to_vec(),
+            _ => all,
+        };
+        let mut words = words;
+        if words.len() > 1 && words.last().is_some_and(|last| UNITS.contains(&last.as_str())) {
+            words.pop();
+        }
+        let ends_as_key = words.last().is_some_and(|last| KEY_WORDS.contains(&last.as_str()));
+        Self { name: column.name, words, class: column.class, is_key: is_key || ends_as_key }
+    }
+
+    fn is_dated_text(&self) -> bool {
+        let ends_as_time = self.words.last().is_some_and(|last| TIME_WORDS.contains(&last.as_str()));
+        self.class == Class::Text && !self.is_key && ends_as_time
+    }
+
+    /// Whether its values can be added up or averaged.
+    pub(crate) fn is_measure(&self) -> bool {
+        let is_code = self.words.last().is_some_and(|last| CODE_WORDS.contains(&last.as_str()));
+        self.class.is_numeric() && !self.is_key && !is_code
+    }
+
+    /// Whether it is a value for one piece rather than for a row.
+    pub(crate) fn is_for_one(&self) -> bool {
+        self.words.iter().any(|word| matches!(word.as_str(), "unit" | "per" | "rate"))
+    }
+}
+
+fn lower_words(name: &str) -> Vec<String> {
+    words::split(name).into_iter().map(str::to_lowercase).collect()
+}
+
+/// The words of a name without its namespace and its noise.
+fn bare_words(name: &str) -> Vec<String> {
+    let words = lower_words(name.rsplit('.').next().unwrap_or(name));
+    let telling: Vec<String> = words.iter().filter(|word| !NOISE.contains(&word.as_str())).cloned().collect();
+    if telling.is_empty() { words } else { telling }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(tables: &serde_json::Value) -> Schema {
+        Schema::read(&serde_json::json!({"dialect": "sqlite", "tables": tables}).to_string()).unwrap()
+    }
+
+    fn table(name: &str, columns: &[(&str, &str)], references: &[(&str, &str)]) -> serde_json::Value {
+        let columns: Vec<_> =
+            columns.iter().map(|(name, class)| serde_json::json!({"name": name, "class": class})).collect();
+        let keys: Vec<_> = references
+            .iter()
+            .map(|(column, to)| serde_json::json!({"columns": [column], "references_table": to, "references_columns": ["id"]}))
+            .collect();
+        serde_json::json!({"name": name, "columns": columns, "primary_key": ["id"], "foreign_keys": keys})
+    }
+
+    #[test]
+    fn a_way_leads_from_the_referring_table_only_and_must_be_the_only_one() {
+        let id = [("id", "integer")];
+        let tables = serde_json::json!([
+            table("line", &id, &[("order_id", "order"), ("item_id", "item")]),
+            table("order", &id, &[("client_id", "client")]),
+            table("client", &id, &[]),
+            table("item", &id, &[]),
+            table("leg", &id, &[("from_id", "client"), ("to_id", "client")]),
+        ]);
+        let schema = schema(&tables);
+        assert_eq!(schema.path(0, 0), Path::Through(vec![]));
+        assert_eq!(schema.path(0, 2), Path::Through(vec![1, 2]));
+        assert_eq!(schema.path(2, 0), Path::None);
+        assert_eq!(schema.path(4, 2), Path::Ambiguous);
+        assert_eq!(schema.path(9, 2), Path::None);
+    }
+
+    #[test]
+    fn rows_are_named_by_the_column_people_would_choose() {
+        let naming = |columns: &[(&str, &str)]| -> Vec<String> {
+            let tables = serde_json::json!([table("staff_member", columns, &[])]);
+            let schema = schema(&tables);
+            let table = &schema.tables[0];
+            table.naming_columns().into_iter().map(|at| table.columns[at].name.clone()).collect()
+        };
+        let id = ("id", "integer");
+        assert_eq!(
+            naming(&[id, ("title", "text"), ("last_name", "text"), ("first_name", "text")]),
+            ["first_name", "last_name"]
+        );
+        assert_eq!(naming(&[id, ("note", "text"), ("staff_member_name", "text")]), ["staff_member_name"]);
+        assert_eq!(naming(&[id, ("note", "text"), ("product_title", "text")]), ["product_title"]);
+        assert_eq!(naming(&[id, ("address", "text"), ("total", "number")]), ["id"]);
+        assert_eq!(naming(&[("note", "text")]), ["note"]);
+        assert!(naming(&[("amount", "number")]).is_empty());
+    }
+
+    #[test]
+    fn keys_and_codes_are_not_measures() {
+        let columns = [
+            ("id", "integer"),
+            ("zip_code", "integer"),
+            ("other_id", "integer"),
+            ("amount", "number"),
+            ("note", "text"),
+        ];
+        let tables = serde_json::json!([table("t", &columns, &[("ref", "t")])]);
+        let schema = schema(&tables);
+        let measures: Vec<&str> = schema.tables[0]
+            .columns
+            .iter()
+            .filter(|column| column.is_measure())
+            .map(|column| column.name.as_str())
+            .collect();
+        assert_eq!(measures, ["amount"]);
+    }
+}

@@ -1,0 +1,59 @@
+//! What the driver's errors mean.
+
+use loom_store::Error;
+
+/// Why a write did not happen.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It contradicts what is stored. The others of its transaction may still succeed without it.
+    Refused(Error),
+    /// The database cannot write. Nothing of the transaction is stored.
+    Broken(Error),
+}
+
+/// SQLite's primary result codes for statements that fail by what is in them, not by the state of the database.
+mod code {
+    /// A function does not take its argument, such as JSON that is nested too deeply.
+    pub(super) const ERROR: i32 = 1;
+    /// A value that is too large for a row.
+    pub(super) const TOO_BIG: i32 = 18;
+    pub(super) const CONSTRAINT: i32 = 19;
+    /// A value of the wrong type.
+    pub(super) const MISMATCH: i32 = 20;
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::error::ErrorKind;
+        let Some(database) = error.as_database_error() else { return Self::Broken(unavailable(&error)) };
+        let message = database.message();
+        match (database.kind(), primary_code(database)) {
+            (ErrorKind::UniqueViolation, _) => {
+                let columns = message.strip_prefix("UNIQUE constraint failed: ").unwrap_or(message);
+                Self::Refused(Error::Exists { what: format!("a row with this {columns}") })
+            }
+            (ErrorKind::ForeignKeyViolation, _) => {
+                Self::Refused(Error::Missing { what: "something this write refers to".to_owned() })
+            }
+            (_, Some(code::ERROR | code::TOO_BIG | code::CONSTRAINT | code::MISMATCH)) => {
+                Self::Refused(unavailable(&error))
+            }
+            _ => Self::Broken(unavailable(&error)),
+        }
+    }
+}
+
+/// The low byte of the extended code, which is what the driver gives.
+fn primary_code(error: &dyn sqlx::error::DatabaseError) -> Option<i32> {
+    Some(error.code()?.parse::<i32>().ok()? & 0xff)
+}
+
+/// The database does not answer.
+pub(crate) fn unavailable(error: &sqlx::Error) -> Error {
+    Error::Unavailable { reason: error.to_string() }
+}
+
+/// The writer is gone.
+pub(crate) fn closed() -> Error {
+    Error::Unavailable { reason: "the store is closed".to_owned() }
+}

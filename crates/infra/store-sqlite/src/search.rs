@@ -1,0 +1,167 @@
+//! Finding messages by their words: in the index, and in what the index has not reached yet.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::TryStreamExt as _;
+use loom_base::{Clock, SessionId};
+use loom_store::{Error, MessageHit, SearchQuery};
+use serde_json::json;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{SqliteConnection, SqlitePool};
+
+use crate::error::{Failure, unavailable};
+use crate::messages::record;
+use crate::row::Row;
+use crate::words::{indexed, question, said, words};
+use crate::writer::{Queue, Write};
+
+const CURSOR: &str = "SELECT value FROM meta WHERE key = 'fts_cursor'";
+/// How fast repeated words stop counting: the k1 of BM25, as FTS5 sets it.
+const SATURATION: f64 = 1.2;
+
+/// Messages indexed in one transaction: few, because turns wait behind it.
+const CHUNK: u32 = 128;
+/// The index waits until no messages have come for this long, so that it does not take turns with a busy writer.
+const QUIET: Duration = Duration::from_millis(250);
+/// It waits so often at most: then there is no quiet, and what is not indexed makes searches slow.
+const MOST_WAITS: u32 = 20;
+
+/// Messages with all words of `query`, best first.
+pub(crate) async fn search(reads: &SqlitePool, query: &SearchQuery) -> Result<Vec<MessageHit>, Error> {
+    let asked: Vec<_> = words(&query.text).collect();
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    // One snapshot, so that a message that is being indexed is found once.
+    let mut snapshot = reads.begin().await.map_err(|error| unavailable(&error))?;
+    let mut hits = in_index(&mut snapshot, query, &asked).await?;
+    let best = hits.first().map_or(1.0, |hit| hit.score);
+    hits.extend(in_tail(&mut snapshot, query, &asked, best).await?);
+    hits.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal));
+    hits.truncate(query.limit as usize);
+    Ok(hits)
+}
+
+async fn in_index(
+    snapshot: &mut SqliteConnection,
+    query: &SearchQuery,
+    asked: &[String],
+) -> Result<Vec<MessageHit>, Error> {
+    let find = "
+        SELECT m.*, -f.rank AS score
+        FROM messages_fts AS f JOIN messages AS m ON m.number = f.rowid
+        WHERE messages_fts MATCH ?1 AND (?2 IS NULL OR m.session_id = ?2)
+        ORDER BY f.rank, m.number DESC
+        LIMIT ?3";
+    let rows = sqlx::query(find)
+        .bind(question(asked))
+        .bind(query.session.as_ref().map(SessionId::as_str))
+        .bind(query.limit)
+        .fetch_all(snapshot)
+        .await
+        .map_err(|error| unavailable(&error))?;
+    let hit = |row: &SqliteRow| {
+        Ok(MessageHit { record: record(row)?, score: Row::new(row, "message", "id").get("score")? })
+    };
+    rows.iter().map(hit).collect()
+}
+
+/// Hits among the messages behind the cursor, the best `limit` of them. Their scores grow with the share of asked words
+/// towards `best`, the score of the index's best hit: enough to stand among the others, which is all a score is for.
+async fn in_tail(
+    snapshot: &mut SqliteConnection,
+    query: &SearchQuery,
+    asked: &[String],
+    best: f64,
+) -> Result<Vec<MessageHit>, Error> {
+    let tail =
+        format!("SELECT * FROM messages WHERE number > ({CURSOR}) AND (?1 IS NULL OR session_id = ?1)");
+    let mut rows = sqlx::query(sqlx::AssertSqlSafe(tail))
+        .bind(query.session.as_ref().map(SessionId::as_str))
+        .fetch(snapshot);
+    let mut hits = Vec::new();
+    while let Some(row) = rows.try_next().await.map_err(|error| unavailable(&error))? {
+        let record = record(&row)?;
+        if let Some(share) = share_of(asked, said(&record.message.content)) {
+            hits.push(MessageHit { record, score: best * share });
+        }
+    }
+    Ok(hits)
+}
+
+/// How much of a text the asked words are, in 0..1 and saturating; `None` unless all of them are in it.
+fn share_of<'a>(asked: &[String], texts: impl Iterator<Item = &'a str>) -> Option<f64> {
+    let mut counts = vec![0_u32; asked.len()];
+    for word in texts.flat_map(words) {
+        for (count, asked) in counts.iter_mut().zip(asked) {
+            *count += u32::from(*asked == word);
+        }
+    }
+    let share = |count: &u32| f64::from(*count) / (f64::from(*count) + SATURATION);
+    let all_there = counts.iter().all(|count| *count > 0);
+    all_there
+        .then(|| counts.iter().map(share).sum::<f64>() / f64::from(u32::try_from(counts.len()).unwrap_or(1)))
+}
+
+/// Brings the index up to so many messages forward.
+pub(crate) struct IndexMore(pub(crate) u32);
+
+#[async_trait]
+impl Write for IndexMore {
+    type Reply = u32;
+
+    async fn write(&self, connection: &mut SqliteConnection) -> Result<Result<u32, Error>, Failure> {
+        let next = format!(
+            "SELECT number, id, content FROM messages WHERE number > ({CURSOR}) ORDER BY number LIMIT ?"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(next)).bind(self.0).fetch_all(&mut *connection).await?;
+        let Some(last) = rows.last() else { return Ok(Ok(0)) };
+        let row = |row| Row::new(row, "message", "id");
+        let mut entries = Vec::with_capacity(rows.len());
+        for found in &rows {
+            let number: i64 = row(found).get("number").map_err(Failure::Refused)?;
+            // A message that does not decode is an error to whoever reads it; the index passes it by.
+            match row(found).json::<Vec<_>>("content") {
+                Ok(content) => entries.push(json!([number, indexed(&content)])),
+                Err(error) => tracing::error!(%error, "a message cannot be indexed"),
+            }
+        }
+        let last: i64 = row(last).get("number").map_err(Failure::Refused)?;
+        let add = "
+            INSERT INTO messages_fts (rowid, words) SELECT value ->> 0, value ->> 1 FROM json_each(?);
+            UPDATE meta SET value = ? WHERE key = 'fts_cursor'";
+        sqlx::query(add).bind(json!(entries).to_string()).bind(last).execute(connection).await?;
+        Ok(Ok(u32::try_from(rows.len()).unwrap_or(u32::MAX)))
+    }
+}
+
+/// Indexes new messages until the writer ends.
+pub(crate) async fn follow(queue: Queue, clock: Arc<dyn Clock>) {
+    let mut messages = queue.messages();
+    loop {
+        messages.mark_unchanged();
+        loop {
+            match queue.write(IndexMore(CHUNK)).await {
+                Ok(indexed) if indexed < CHUNK => break,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the full-text index falls behind");
+                    break;
+                }
+            }
+        }
+        if messages.changed().await.is_err() {
+            return;
+        }
+        for _ in 0..MOST_WAITS {
+            clock.sleep(QUIET).await;
+            if !messages.has_changed().unwrap_or(false) {
+                break;
+            }
+            messages.mark_unchanged();
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The two listeners, from their first connection to their last.
+
+mod connection;
+mod front;
+mod guard;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method};
+use loom_access::Authorizer;
+use loom_base::IdSource;
+use loom_proto::v1::loom_service_server::{LoomService, LoomServiceServer};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+use tower::Layer as _;
+use tower::util::option_layer;
+use tower_http::cors::CorsLayer;
+
+use crate::gateway::Gateway;
+use crate::{GatewayError, Limits, Stack};
+use connection::{Accept, Protocol};
+use front::Front;
+pub use guard::Exposure;
+
+/// Writes the metrics in Prometheus' text format.
+pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What a server is made with.
+#[derive(Clone)]
+pub struct Options {
+    /// The limits on what strangers can send.
+    pub limits: Limits,
+    /// Who can reach the listeners.
+    pub exposure: Exposure,
+    /// Origins of web pages that may call over HTTP, beside the server's own; each in full, as browsers send it.
+    pub allowed_origins: Vec<String>,
+    /// Whether gRPC reflection lists the services.
+    pub reflection: bool,
+    /// Who may call what.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// Where request ids come from.
+    pub ids: Arc<dyn IdSource>,
+    /// Whether the server is ready, at every moment: `/readyz` and gRPC health say so.
+    pub ready: watch::Receiver<bool>,
+    /// What `/metrics` answers.
+    pub metrics: Metrics,
+    /// The longest silence of an event stream.
+    pub heartbeat: Duration,
+}
+
+impl Options {
+    /// The heartbeat of event streams unless another is wanted.
+    pub const HEARTBEAT: Duration = Duration::from_secs(15);
+}
+
+/// The listeners, already bound.
+pub struct Listeners {
+    /// gRPC.
+    pub grpc: TcpListener,
+    /// HTTP with JSON; `None` means there is none.
+    pub http: Option<TcpListener>,
+}
+
+/// Why a server could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API's HTTP rules are beyond the gateway.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// The descriptor set cannot be served by reflection.
+    #[error("the descriptor set cannot be reflected")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Serves one implementation of `LoomService` over gRPC and HTTP.
+pub struct Server {
+    stack: Stack,
+    front: Front,
+    cors: Option<CorsLayer>,
+    health: HealthReporter,
+    ready: watch::Receiver<bool>,
+    limits: Limits,
+    closing: CancellationToken,
+}
+
+impl Server {
+    /// A server for `service`. Nothing is served before [`serve`](Self::serve).
+    pub fn new(service: impl LoomService, options: &Options) -> Result<Self, Error> {
+        let limits = options.limits;
+        let health = HealthReporter::new();
+        let mut routes = Routes::new(
+            // The stack has refused larger messages, with a typed error, before the codec sees them.
+            LoomServiceServer::new(service).max_decoding_message_size(limits.message_bytes),
+        )
+        .add_service(HealthServer::new(HealthService::from_health_reporter(health.clone())));
+        if options.reflection {
+            routes = routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
+        }
+        let closing = CancellationToken::new();
+        let stack =
+            Stack::new(routes, limits, options.authorizer.clone(), options.ids.clone(), closing.clone());
+        let pool = loom_proto::descriptor_pool();
+        let gateway = Gateway::new(pool, stack.clone(), limits, options.heartbeat)?;
+        let ready = options.ready.clone();
+        let front = Front::new(gateway, options)?;
+        let cors = cors(&options.allowed_origins);
+        Ok(Self { stack, front, cors, health, ready, limits, closing })
+    }
+
+    /// Serves until `shutdown` is cancelled, then takes no more connections, lets the calls in progress finish within
+    /// [`Limits::drain_time`], and cuts off the rest.
+    pub async fn serve(self, listeners: Listeners, shutdown: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        let grpc = Accept::new(listeners.grpc, Protocol::Grpc, self.limits, shutdown.clone());
+        tasks.spawn(grpc.run(self.stack));
+        if let Some(listener) = listeners.http {
+            let http = Accept::new(listener, Protocol::Http, self.limits, shutdown.clone());
+            tasks.spawn(http.run(option_layer(self.cors).layer(self.front)));
+        }
+        let reporting = report(self.health, self.ready);
+        tokio::pin!(reporting);
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = &mut reporting => shutdown.cancelled().await,
+        }
+        self.closing.cancel();
+        while tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Keeps gRPC health in step with readiness; returns when nobody will change it any more.
+async fn report(health: HealthReporter, mut ready: watch::Receiver<bool>) {
+    loop {
+        let is_ready = *ready.borrow_and_update();
+        let status = if is_ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for service in ["", loom_proto::v1::loom_service_server::SERVICE_NAME] {
+            health.set_service_status(service, status).await;
+        }
+        if ready.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells browsers which pages of other origins may read the answers; `None` when none may.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    let origins: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    let layer = CorsLayer::new()
+        .allow_origin(origins.clone())
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers([CONTENT_TYPE, AUTHORIZATION])
+        .expose_headers([crate::request::REQUEST_ID]);
+    (!origins.is_empty()).then_some(layer)
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(loom_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}

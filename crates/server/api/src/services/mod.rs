@@ -1,0 +1,235 @@
+//! The RPCs, each a translation between the wire and the runtime.
+//!
+//! Every field of a request is honoured or refused; nothing is accepted and ignored.
+
+mod admin;
+mod agent_config;
+mod agents;
+mod convert;
+mod patterns;
+mod progress;
+mod sessions;
+mod turns;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::Stream;
+use tonic::{Request, Response, Status};
+
+use loom_access::Principal;
+use loom_base::{Clock, Timestamp};
+use loom_patterns::Source;
+use loom_proto::v1::loom_service_server::LoomService;
+use loom_proto::v1::{
+    AgentInfo, ConversationHistory, CreateAgentRequest, CreateSessionRequest, DeleteAgentRequest,
+    DeleteAgentResponse, DeleteSessionRequest, DeleteSessionResponse, GetAgentRequest,
+    GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetServerConfigRequest,
+    GetSessionRequest, GetStorageStatusRequest, GetStorageStatusResponse, GetTraceRequest, HealthStatus,
+    ListAgentsRequest, ListAgentsResponse, ListPatternsRequest, ListPatternsResponse, ListSessionsRequest,
+    ListSessionsResponse, ListToolsRequest, ListToolsResponse, Pattern, ReloadAgentRequest,
+    ReloadPatternsRequest, ReloadPatternsResponse, ServerConfig, Session, Trace, WeaveProgress, WeaveRequest,
+    WeaveResponse,
+};
+use loom_runtime::Runtime;
+
+use crate::Failure;
+
+/// Reads an agent's file again, by the agent's id.
+pub type ReloadAgentFile =
+    Arc<dyn Fn(&str) -> Result<loom_runtime::AgentDefinition, loom_runtime::Error> + Send + Sync>;
+
+/// Answers the RPCs of `loom.v1.LoomService`.
+pub struct LoomApi {
+    runtime: Arc<Runtime>,
+    patterns: Arc<dyn Source>,
+    clock: Arc<dyn Clock>,
+    config: ServerConfig,
+    reload_file: ReloadAgentFile,
+    started_at: Timestamp,
+}
+
+/// What [`LoomApi`] is made of.
+pub struct ApiParts {
+    /// Runs the agents.
+    pub runtime: Arc<Runtime>,
+    /// The patterns.
+    pub patterns: Arc<dyn Source>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What the server runs with, without its secrets, as `GetServerConfig` shows it.
+    pub config: ServerConfig,
+    /// Reads an agent's file again, given its path below the agents folder.
+    pub reload_file: ReloadAgentFile,
+}
+
+impl LoomApi {
+    /// The service over `parts`.
+    pub fn new(parts: ApiParts) -> Self {
+        let started_at = parts.clock.now();
+        let ApiParts { runtime, patterns, clock, config, reload_file } = parts;
+        Self { runtime, patterns, clock, config, reload_file, started_at }
+    }
+}
+
+impl From<loom_runtime::Error> for Failure {
+    fn from(error: loom_runtime::Error) -> Self {
+        let failure = Self::new(error.code, error.message);
+        match error.retry_after {
+            Some(pause) => failure.retry_after(pause),
+            None => failure,
+        }
+    }
+}
+
+/// Who sent `request`, as its door found out.
+fn principal_of<T>(request: &Request<T>) -> Principal {
+    request.extensions().get::<Principal>().copied().unwrap_or(Principal::Anonymous)
+}
+
+fn reply<T>(result: Result<T, Failure>) -> Result<Response<T>, Status> {
+    result.map(Response::new).map_err(Status::from)
+}
+
+type ProgressStream = Pin<Box<dyn Stream<Item = Result<WeaveProgress, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl LoomService for LoomApi {
+    type StreamWeaveStream = ProgressStream;
+    type StreamChatStream = ProgressStream;
+
+    async fn weave(&self, request: Request<WeaveRequest>) -> Result<Response<WeaveResponse>, Status> {
+        reply(self.weave_whole(request).await)
+    }
+
+    async fn stream_weave(&self, request: Request<WeaveRequest>) -> Result<Response<ProgressStream>, Status> {
+        reply(self.weave_stream(request).await)
+    }
+
+    async fn stream_chat(&self, request: Request<WeaveRequest>) -> Result<Response<ProgressStream>, Status> {
+        reply(self.weave_stream(request).await)
+    }
+
+    async fn create_session(
+        &self,
+        request: Request<CreateSessionRequest>,
+    ) -> Result<Response<Session>, Status> {
+        let principal = principal_of(&request);
+        reply(self.session_create(request.into_inner(), principal).await)
+    }
+
+    async fn get_session(&self, request: Request<GetSessionRequest>) -> Result<Response<Session>, Status> {
+        let principal = principal_of(&request);
+        reply(self.session_get(&request.into_inner(), principal).await)
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        let principal = principal_of(&request);
+        reply(self.session_list(request.into_inner(), principal).await)
+    }
+
+    async fn delete_session(
+        &self,
+        request: Request<DeleteSessionRequest>,
+    ) -> Result<Response<DeleteSessionResponse>, Status> {
+        let principal = principal_of(&request);
+        reply(self.session_delete(&request.into_inner(), principal).await)
+    }
+
+    async fn get_conversation_history(
+        &self,
+        request: Request<GetConversationHistoryRequest>,
+    ) -> Result<Response<ConversationHistory>, Status> {
+        let principal = principal_of(&request);
+        reply(self.session_history(&request.into_inner(), principal).await)
+    }
+
+    async fn create_agent_from_config(
+        &self,
+        request: Request<CreateAgentRequest>,
+    ) -> Result<Response<AgentInfo>, Status> {
+        reply(self.agent_create(request.into_inner()).await)
+    }
+
+    async fn create_agent(
+        &self,
+        request: Request<CreateAgentRequest>,
+    ) -> Result<Response<AgentInfo>, Status> {
+        reply(self.agent_create(request.into_inner()).await)
+    }
+
+    async fn list_agents(
+        &self,
+        request: Request<ListAgentsRequest>,
+    ) -> Result<Response<ListAgentsResponse>, Status> {
+        reply(self.agent_list(&request.into_inner()).await)
+    }
+
+    async fn get_agent(&self, request: Request<GetAgentRequest>) -> Result<Response<AgentInfo>, Status> {
+        reply(self.agent_get(&request.into_inner()).await)
+    }
+
+    async fn reload_agent(
+        &self,
+        request: Request<ReloadAgentRequest>,
+    ) -> Result<Response<AgentInfo>, Status> {
+        reply(self.agent_reload(request.into_inner()).await)
+    }
+
+    async fn delete_agent(
+        &self,
+        request: Request<DeleteAgentRequest>,
+    ) -> Result<Response<DeleteAgentResponse>, Status> {
+        reply(self.agent_delete(&request.into_inner()).await)
+    }
+
+    async fn list_patterns(
+        &self,
+        request: Request<ListPatternsRequest>,
+    ) -> Result<Response<ListPatternsResponse>, Status> {
+        reply(Ok(self.pattern_list(&request.into_inner())))
+    }
+
+    async fn get_pattern(&self, request: Request<GetPatternRequest>) -> Result<Response<Pattern>, Status> {
+        reply(self.pattern_get(&request.into_inner()))
+    }
+
+    async fn reload_patterns(
+        &self,
+        _: Request<ReloadPatternsRequest>,
+    ) -> Result<Response<ReloadPatternsResponse>, Status> {
+        reply(Ok(self.pattern_reload().await))
+    }
+
+    async fn list_tools(
+        &self,
+        request: Request<ListToolsRequest>,
+    ) -> Result<Response<ListToolsResponse>, Status> {
+        reply(Ok(self.tool_list(&request.into_inner())))
+    }
+
+    async fn get_trace(&self, request: Request<GetTraceRequest>) -> Result<Response<Trace>, Status> {
+        reply(self.trace_get(&request.into_inner()).await)
+    }
+
+    async fn get_health(&self, _: Request<GetHealthRequest>) -> Result<Response<HealthStatus>, Status> {
+        reply(Ok(self.health().await))
+    }
+
+    async fn get_server_config(
+        &self,
+        _: Request<GetServerConfigRequest>,
+    ) -> Result<Response<ServerConfig>, Status> {
+        reply(Ok(self.config.clone()))
+    }
+
+    async fn get_storage_status(
+        &self,
+        _: Request<GetStorageStatusRequest>,
+    ) -> Result<Response<GetStorageStatusResponse>, Status> {
+        reply(Ok(self.storage_status().await))
+    }
+}

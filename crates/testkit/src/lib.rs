@@ -1,0 +1,29 @@
+//! Stands in for what tests cannot have: model providers, the passing of time, random ids, and a client that knows of a
+//! server only what reflection tells.
+//!
+//! The provider fakes speak the real wire protocol over a real socket and refuse what the real provider refuses. A
+//! dev-dependency only, used from `tests/it`; it never mocks a part of Loom itself.
+
+mod anthropic;
+mod clock;
+mod ids;
+mod openai;
+mod provider_fake;
+mod reflected;
+mod reply;
+mod request;
+mod wire;
+pub mod wire_suite;
+
+pub use clock::ManualClock;
+pub use ids::CountingIds;
+pub use provider_fake::{Dialect, ProviderFake, RecordedRequest};
+pub use reflected::{Reflected, ReflectedStream, Refusal};
+pub use reply::Reply;
+pub use request::completion_request;
+
+/// The only key that the fakes accept.
+pub const API_KEY: &str = "test-key-0123456789abcdef";
+
+/// A model that no fake knows; all other names are known.
+pub const UNKNOWN_MODEL: &str = "no-such-model";
