@@ -1,10 +1,12 @@
 //! `looms serve`: runs the server until it is told to stop.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use loom_cli::{ServeArgs, Setting};
 use loom_embed::Loom;
+use loom_embed::base::ErrorCode;
 use loom_embed::config::{Config, FileChoice, Flag, Inputs, Loaded, LogFormat as ConfiguredFormat};
 use loom_embed::server::ServeOptions;
 use loom_embed::tracer::LogFormat;
@@ -42,6 +44,9 @@ pub(crate) async fn run(args: &ServeArgs, process: &Process) -> Result<(), Failu
         ConfiguredFormat::Json => LogFormat::Json,
     };
     let spans = logging::install(format, config.logging.level.as_str())?;
+    // Before anything else starts: whoever reads "ready" may already send a signal.
+    let signals = StopSignals::listen()
+        .map_err(|error| Failure::new(ErrorCode::Internal, format!("signals cannot be heard: {error}")))?;
     for notice in &loaded.notices {
         tracing::warn!(%notice, "configuration");
     }
@@ -54,7 +59,7 @@ pub(crate) async fn run(args: &ServeArgs, process: &Process) -> Result<(), Failu
     let shutdown = CancellationToken::new();
     let http = bound.http.map_or_else(|| "off".to_owned(), |address| format!("http://{address}"));
     tracing::info!(grpc = %format!("http://{}", bound.grpc), %http, "ready");
-    tokio::spawn(stop_on_signal(shutdown.clone()));
+    tokio::spawn(stop_on(signals, shutdown.clone()));
     bound.serve(shutdown).await;
     let patience = config.server.behavior.shutdown_timeout();
     loom.close(patience).await;
@@ -62,32 +67,50 @@ pub(crate) async fn run(args: &ServeArgs, process: &Process) -> Result<(), Failu
     Ok(())
 }
 
+/// The signals that ask this process to stop, heard from the moment this exists.
+struct StopSignals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    fn listen() -> io::Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Ok(Self {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+            })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// Fires `shutdown` at the first signal and ends the process at the second.
-async fn stop_on_signal(shutdown: CancellationToken) {
-    signal().await;
+async fn stop_on(mut signals: StopSignals, shutdown: CancellationToken) {
+    signals.next().await;
     tracing::info!("stopping; a second signal stops at once");
     shutdown.cancel();
-    signal().await;
+    signals.next().await;
     tracing::warn!("stopped by a second signal");
     // What was acknowledged is on disk; the rest is recovered at the next start.
     tokio::time::sleep(Duration::from_millis(10)).await;
     #[expect(clippy::exit, reason = "the operator asked twice")]
     std::process::exit(1);
-}
-
-#[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
-#[cfg(not(unix))]
-async fn signal() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
