@@ -3,6 +3,7 @@
 //!
 //! It knows no database and no driver; every implementation passes one conformance suite (feature `conformance`).
 
+pub mod admission;
 mod agent;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -13,6 +14,7 @@ mod page;
 mod session;
 mod span;
 mod turn;
+pub mod words;
 
 use std::sync::Arc;
 

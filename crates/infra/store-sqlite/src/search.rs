@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use loom_base::{Clock, SessionId};
+use loom_store::words::{said, share_of, words};
 use loom_store::{Error, MessageHit, SearchQuery};
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
@@ -15,12 +16,10 @@ use sqlx::{SqliteConnection, SqlitePool};
 use crate::error::{Failure, unavailable};
 use crate::messages::record;
 use crate::row::Row;
-use crate::words::{indexed, question, said, words};
+use crate::words::{indexed, question};
 use crate::writer::{Queue, Write};
 
 const CURSOR: &str = "SELECT value FROM meta WHERE key = 'fts_cursor'";
-/// How fast repeated words stop counting: the k1 of BM25, as FTS5 sets it.
-const SATURATION: f64 = 1.2;
 
 /// Messages indexed in one transaction: few, because turns wait behind it.
 const CHUNK: u32 = 128;
@@ -90,20 +89,6 @@ async fn in_tail(
         }
     }
     Ok(hits)
-}
-
-/// How much of a text the asked words are, in 0..1 and saturating; `None` unless all of them are in it.
-fn share_of<'a>(asked: &[String], texts: impl Iterator<Item = &'a str>) -> Option<f64> {
-    let mut counts = vec![0_u32; asked.len()];
-    for word in texts.flat_map(words) {
-        for (count, asked) in counts.iter_mut().zip(asked) {
-            *count += u32::from(*asked == word);
-        }
-    }
-    let share = |count: &u32| f64::from(*count) / (f64::from(*count) + SATURATION);
-    let all_there = counts.iter().all(|count| *count > 0);
-    all_there
-        .then(|| counts.iter().map(share).sum::<f64>() / f64::from(u32::try_from(counts.len()).unwrap_or(1)))
 }
 
 /// Brings the index up to so many messages forward.

@@ -2,17 +2,17 @@
 //!
 //! A batch costs two statements, however many steps it has: the rows travel as JSON arrays.
 
-mod admit;
+mod heads;
 mod rows;
 
 use futures::TryStreamExt as _;
+use loom_store::admission::Admitted;
 use loom_store::{Advance, Error};
 use sqlx::SqliteConnection;
 use tokio::sync::oneshot;
 
 use crate::error::Failure;
 use crate::writer::Job;
-use admit::Heads;
 use rows::Rows;
 
 /// A step and the one who waits for it.
@@ -45,14 +45,13 @@ impl StepJob {
 /// trace; the others are written.
 pub(crate) async fn write(connection: &mut SqliteConnection, run: &mut [Job]) -> Result<(), Failure> {
     let mut jobs: Vec<&mut StepJob> = run.iter_mut().filter_map(as_step).collect();
-    let mut heads = Heads::read(connection, jobs.iter().map(|job| &job.step)).await?;
+    let mut heads = heads::read(connection, jobs.iter().map(|job| &job.step)).await?;
     let verdicts: Vec<_> =
         jobs.iter().enumerate().map(|(index, job)| heads.admit(index, &job.step)).collect();
     for (job, verdict) in jobs.iter_mut().zip(&verdicts) {
         job.verdict = verdict.as_ref().map(|_| ()).map_err(Clone::clone);
     }
-    let admitted =
-        jobs.iter().zip(&verdicts).filter(|(_, verdict)| matches!(verdict, Ok(admit::Admitted::Now)));
+    let admitted = jobs.iter().zip(&verdicts).filter(|(_, verdict)| matches!(verdict, Ok(Admitted::Now)));
     let mut rows = Rows::default();
     for (job, _) in admitted {
         rows.add(&job.step);

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use loom_agent::{CallOutcome, Event};
 use loom_base::{CallId, Digest, MessageId, NanoUsd, SessionId, Timestamp, TurnId};
 use loom_llm::{ContentBlock, Role};
+use loom_store::admission::{Heads, SessionHead, TurnHead, counts};
 use loom_store::{Advance, CallChange, Error, NewTurn, TurnEnd};
 use loom_tools::EffectClass;
 use serde::Serialize;
@@ -14,7 +15,6 @@ use sqlx::sqlite::SqliteArguments;
 use uuid::Uuid;
 
 use crate::error::Failure;
-use crate::writer::steps::admit::{Heads, SessionHead, TurnHead, counts};
 
 /// Each statement takes one array of rows. `->` keeps JSON as JSON, `->>` takes the value out of it.
 const WRITE: &str = "
