@@ -11,7 +11,6 @@ use loom_proto::v1::{
     NetworkConfig, ServerBehavior, ServerConfig, SqLiteStorageConfig, StorageBackendType, StorageConfig,
 };
 use loom_runtime::Error;
-use loom_telemetry::MetricsSource;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -101,7 +100,6 @@ impl Loom {
         let grpc_address = local(&grpc)?;
         let http_address = http.as_ref().map(local).transpose()?;
         let (ready, is_ready) = watch::channel(false);
-        let metrics = Arc::clone(self.metrics());
         let authorizer: Arc<dyn Authorizer> = match options.exposure {
             Exposure::Loopback => Arc::new(AllowLocal),
             Exposure::Open => Arc::new(AllowAnyone),
@@ -114,7 +112,7 @@ impl Loom {
             authorizer,
             ids: Arc::clone(&self.ids),
             ready: is_ready,
-            metrics: Arc::new(move || metrics.render()),
+            metrics: Arc::clone(self.metrics()),
             heartbeat: Options::HEARTBEAT,
         };
         let shown = self.shown_config(options, grpc_address, http_address);

@@ -143,7 +143,7 @@ names! {
         TOOL_CALLS "loom_tool_calls";
         /// Seconds that a tool call took, by tool.
         TOOL_SECONDS "loom_tool_call_duration_seconds";
-        /// Requests answered, by RPC and gRPC status.
+        /// Requests ended, by RPC and gRPC status.
         REQUESTS "loom_requests";
         /// Seconds from a request to the end of its answer, by RPC.
         REQUEST_SECONDS "loom_request_duration_seconds";

@@ -61,6 +61,10 @@ impl Failure {
         }
     }
 
+    pub(crate) const fn grpc_code(&self) -> Code {
+        grpc_code(self.code.category())
+    }
+
     /// Whether the same request may be sent again.
     pub fn is_retryable(&self) -> bool {
         self.code.retry() == Retry::Later
@@ -70,7 +74,7 @@ impl Failure {
 impl From<Failure> for Status {
     fn from(mut failure: Failure) -> Self {
         failure.message.truncate(failure.message.floor_char_boundary(MAX_MESSAGE_BYTES));
-        let code = grpc_code(failure.code.category());
+        let code = failure.grpc_code();
         let details = rpc::write(code, &failure);
         Self::with_details(code, failure.message, Bytes::from(details))
     }

@@ -17,14 +17,16 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use loom_base::ErrorCode;
+use loom_telemetry::Metrics;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use tonic::body::Body;
 use tower::Service;
 
 use crate::error::{http_status, problem_response};
+use crate::measure::Measured;
 use crate::request::RequestId;
 use crate::stack::too_large;
-use crate::{Failure, Limits, deadline};
+use crate::{Failure, Limits, Options, deadline};
 use sse::EventFormat;
 use table::Found;
 pub(crate) use table::{Route, RouteBody, RouteTable};
@@ -54,19 +56,17 @@ pub(crate) struct Gateway<S> {
     stack: S,
     limits: Limits,
     heartbeat: Duration,
+    metrics: Arc<Metrics>,
 }
 
 impl<S> Gateway<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
 {
-    pub(crate) fn new(
-        pool: &DescriptorPool,
-        stack: S,
-        limits: Limits,
-        heartbeat: Duration,
-    ) -> Result<Self, GatewayError> {
-        Ok(Self { table: Arc::new(RouteTable::new(pool)?), stack, limits, heartbeat })
+    pub(crate) fn new(pool: &DescriptorPool, stack: S, options: &Options) -> Result<Self, GatewayError> {
+        let table = Arc::new(RouteTable::new(pool)?);
+        let metrics = Arc::clone(&options.metrics);
+        Ok(Self { table, stack, limits: options.limits, heartbeat: options.heartbeat, metrics })
     }
 
     /// Answers a request; every failure is a problem.
@@ -75,8 +75,10 @@ where
         let path = request.uri().path().to_owned();
         match self.table.find(request.method(), &path) {
             Found::Route(route, captures) => {
-                let answer = self.call(route, captures, request, id.clone()).await;
+                let measured = Measured::begin(&self.metrics, &route.rpc_path());
+                let answer = self.call(route, captures, request, id.clone(), measured.clone()).await;
                 answer.unwrap_or_else(|failure| {
+                    measured.end(failure.grpc_code());
                     problem_response(&failure, http_status(failure.code), id.as_ref())
                 })
             }
@@ -85,6 +87,7 @@ where
                 let failure =
                     Failure::new(ErrorCode::RouteNotFound, format!("{path} answers to {methods} only"))
                         .with("allow", methods.clone());
+                Measured::refused(&self.metrics, &failure);
                 let mut response = problem_response(&failure, StatusCode::METHOD_NOT_ALLOWED, id.as_ref());
                 if let Ok(methods) = HeaderValue::from_str(&methods) {
                     response.headers_mut().insert(ALLOW, methods);
@@ -94,6 +97,7 @@ where
             Found::Nothing => {
                 let failure =
                     Failure::new(ErrorCode::RouteNotFound, format!("no route {path}")).with("path", path);
+                Measured::refused(&self.metrics, &failure);
                 problem_response(&failure, StatusCode::NOT_FOUND, id.as_ref())
             }
         }
@@ -105,8 +109,10 @@ where
         captures: template::Captures,
         request: Request<Body>,
         id: Option<RequestId>,
+        measured: Measured,
     ) -> Result<Response<Body>, Failure> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        head.extensions.insert(measured);
         let body = self.read(body).await?;
         let message = transcode::request(route, captures, head.uri.query(), &body)?;
         let stack = self.stack.clone();

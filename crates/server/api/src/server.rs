@@ -12,6 +12,7 @@ use http::{HeaderValue, Method};
 use loom_access::Authorizer;
 use loom_base::IdSource;
 use loom_proto::v1::loom_service_server::{LoomService, LoomServiceServer};
+use loom_telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -30,9 +31,6 @@ use connection::{Accept, Protocol};
 use front::Front;
 pub use guard::Exposure;
 
-/// Writes the metrics in Prometheus' text format.
-pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
-
 /// What a server is made with.
 #[derive(Clone)]
 pub struct Options {
@@ -50,8 +48,8 @@ pub struct Options {
     pub ids: Arc<dyn IdSource>,
     /// Whether the server is ready, at every moment: `/readyz` and gRPC health say so.
     pub ready: watch::Receiver<bool>,
-    /// What `/metrics` answers.
-    pub metrics: Metrics,
+    /// What requests are counted in, and `/metrics` answers.
+    pub metrics: Arc<Metrics>,
     /// The longest silence of an event stream.
     pub heartbeat: Duration,
 }
@@ -105,10 +103,16 @@ impl Server {
             routes = routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
         }
         let closing = CancellationToken::new();
-        let stack =
-            Stack::new(routes, limits, options.authorizer.clone(), options.ids.clone(), closing.clone());
+        let stack = Stack::new(
+            routes,
+            limits,
+            options.authorizer.clone(),
+            options.ids.clone(),
+            options.metrics.clone(),
+            closing.clone(),
+        );
         let pool = loom_proto::descriptor_pool();
-        let gateway = Gateway::new(pool, stack.clone(), limits, options.heartbeat)?;
+        let gateway = Gateway::new(pool, stack.clone(), options)?;
         let ready = options.ready.clone();
         let front = Front::new(gateway, options)?;
         let cors = cors(&options.allowed_origins);

@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use loom_access::{Action, Authorizer, Decision, Principal, Resource, ResourceKind};
 use loom_base::{ErrorCode, IdSource};
+use loom_telemetry::Metrics;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -22,6 +23,7 @@ use tonic::service::Routes;
 use tower::Service;
 use tracing::Instrument as _;
 
+use crate::measure::Measured;
 use crate::request::{self, REQUEST_ID, RequestId};
 use crate::{Failure, Limits, deadline};
 use frames::FrameGuard;
@@ -37,7 +39,8 @@ const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
 /// is cut off.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The services behind all their checks: authorisation, header and message size, concurrency, deadlines.
+/// The services behind all their checks: authorisation, header and message size, concurrency, deadlines. It counts and times each
+/// call until the end of its answer.
 ///
 /// It expects gRPC requests whose extensions hold the connection's `Principal`; one without is anonymous. It never
 /// looks into messages.
@@ -51,6 +54,7 @@ struct Rules {
     limits: Limits,
     authorizer: Arc<dyn Authorizer>,
     ids: Arc<dyn IdSource>,
+    metrics: Arc<Metrics>,
     slots: Arc<Semaphore>,
     /// The paths of server-streaming RPCs.
     streams: BTreeSet<String>,
@@ -65,10 +69,11 @@ impl Stack {
         limits: Limits,
         authorizer: Arc<dyn Authorizer>,
         ids: Arc<dyn IdSource>,
+        metrics: Arc<Metrics>,
         closing: CancellationToken,
     ) -> Self {
         let slots = Arc::new(Semaphore::new(limits.concurrent_requests.min(Semaphore::MAX_PERMITS)));
-        let rules = Rules { limits, authorizer, ids, slots, streams: streams(), closing };
+        let rules = Rules { limits, authorizer, ids, metrics, slots, streams: streams(), closing };
         Self { routes: routes.prepare(), rules: Arc::new(rules) }
     }
 }
@@ -97,12 +102,17 @@ impl Service<Request<Body>> for Stack {
         let known = request.extensions().get::<RequestId>().cloned();
         let id = known.unwrap_or_else(|| RequestId::of(request.headers(), rules.ids.as_ref()));
         request.extensions_mut().insert(id.clone());
+        let begun = request.extensions_mut().remove::<Measured>();
+        let measured = begun.unwrap_or_else(|| Measured::begin(&rules.metrics, request.uri().path()));
         let span = tracing::info_span!("rpc", rpc.path = request.uri().path(), request.id = id.as_str());
         let answer = async move {
-            let mut response = match rules.answer(routes, request).await {
+            let mut response = match rules.answer(routes, request, measured.clone()).await {
                 Ok(response) => response,
                 Err(failure) => Status::from(failure).into_http(),
             };
+            if let Some(status) = Status::from_header_map(response.headers()) {
+                measured.end(status.code());
+            }
             if let Some(id) = id.header() {
                 response.headers_mut().insert(REQUEST_ID, id);
             }
@@ -113,7 +123,12 @@ impl Service<Request<Body>> for Stack {
 }
 
 impl Rules {
-    async fn answer(&self, mut routes: Routes, call: Request<Body>) -> Result<Response<Body>, Failure> {
+    async fn answer(
+        &self,
+        mut routes: Routes,
+        call: Request<Body>,
+        measured: Measured,
+    ) -> Result<Response<Body>, Failure> {
         request::check_size(call.headers(), self.limits.header_bytes)?;
         self.authorize(&call)?;
         let slot = self.slot(call.uri().path())?;
@@ -141,7 +156,7 @@ impl Rules {
             Err(never) => match never {},
         };
         let ending = self.ending(is_stream, is_loom, end);
-        Ok(response.map(|body| Body::new(Tail::new(body, ending, slot))))
+        Ok(response.map(|body| Body::new(Tail::new(body, ending, slot, measured))))
     }
 
     fn authorize<B>(&self, request: &Request<B>) -> Result<(), Failure> {

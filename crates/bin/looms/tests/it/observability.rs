@@ -36,6 +36,8 @@ rules:
     assert_eq!(sample(&metrics, "loom_llm_tokens_total", &["mock", "\"input\""]), 300);
     assert_eq!(sample(&metrics, "loom_llm_tokens_total", &["mock", "\"output\""]), 30);
     assert!(sample(&metrics, "loom_turn_duration_seconds_count", &["tester"]) >= 2);
+    assert_eq!(sample(&metrics, "loom_requests_total", &["loom.v1.LoomService/Weave", "\"OK\""]), 1);
+    assert!(sample(&metrics, "loom_request_duration_seconds_count", &["loom.v1.LoomService/Weave"]) >= 2);
     server.home.write("agents/tester.yaml", &TESTER.replace("Test.", "Test again."));
     until("the reload is counted", async || {
         let metrics = server.http.get("/metrics").await.text;

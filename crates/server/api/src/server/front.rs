@@ -12,13 +12,15 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use loom_access::{Action, Authorizer, Decision, Principal, Resource, ResourceKind};
 use loom_base::{ErrorCode, IdSource};
+use loom_telemetry::{CONTENT_TYPE as OPENMETRICS, Metrics, MetricsSource as _};
 use tokio::sync::watch;
 use tonic::body::Body;
 use tower::Service;
 
-use super::{Error, Exposure, Metrics, Options, guard};
+use super::{Error, Exposure, Options, guard};
 use crate::error::{http_status, problem_response};
 use crate::gateway::Gateway;
+use crate::measure::Measured;
 use crate::request::{self, REQUEST_ID, RequestId};
 use crate::{Failure, Stack};
 
@@ -35,7 +37,7 @@ struct Rules {
     authorizer: Arc<dyn Authorizer>,
     ids: Arc<dyn IdSource>,
     ready: watch::Receiver<bool>,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     openapi: Bytes,
 }
 
@@ -70,7 +72,10 @@ impl Service<Request<Body>> for Front {
         request.extensions_mut().insert(id.clone());
         async move {
             let mut response = match rules.check(&request) {
-                Err((status, failure)) => problem_response(&failure, status, Some(&id)),
+                Err((status, failure)) => {
+                    Measured::refused(&rules.metrics, &failure);
+                    problem_response(&failure, status, Some(&id))
+                }
                 Ok(()) => match rules.own(&request) {
                     Some(response) => response,
                     None => gateway.answer(request).await,
@@ -101,9 +106,9 @@ impl Rules {
             "/livez" => Some(text(StatusCode::OK, "text/plain", "ok\n")),
             "/readyz" if *self.ready.borrow() => Some(text(StatusCode::OK, "text/plain", "ready\n")),
             "/readyz" => Some(text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "not ready\n")),
-            "/metrics" => Some(
-                self.allowed(request, || text(StatusCode::OK, "text/plain; version=0.0.4", (self.metrics)())),
-            ),
+            "/metrics" => {
+                Some(self.allowed(request, || text(StatusCode::OK, OPENMETRICS, self.metrics.render())))
+            }
             "/openapi.json" => {
                 Some(self.allowed(request, || text(StatusCode::OK, "application/json", self.openapi.clone())))
             }

@@ -1,4 +1,4 @@
-//! A response body that holds its call's place until it ends, and that something else may end.
+//! A response body that holds its call's place until it ends, says how it ended, and that something else may end.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,10 +8,11 @@ use futures::future::BoxFuture;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 
 use crate::Failure;
+use crate::measure::Measured;
 
 pub(super) struct Tail {
     body: Body,
@@ -19,6 +20,7 @@ pub(super) struct Tail {
     ending: Option<BoxFuture<'static, Failure>>,
     is_over: bool,
     _slot: Option<OwnedSemaphorePermit>,
+    measured: Measured,
 }
 
 impl Tail {
@@ -26,8 +28,22 @@ impl Tail {
         body: Body,
         ending: Option<BoxFuture<'static, Failure>>,
         slot: Option<OwnedSemaphorePermit>,
+        measured: Measured,
     ) -> Self {
-        Self { body, ending, is_over: false, _slot: slot }
+        Self { body, ending, is_over: false, _slot: slot, measured }
+    }
+
+    /// Takes down how the answer ended, if `frame` ends it.
+    fn measure(&self, frame: Option<&Result<Frame<Bytes>, Status>>) {
+        match frame {
+            Some(Ok(frame)) => {
+                if let Some(status) = frame.trailers_ref().and_then(Status::from_header_map) {
+                    self.measured.end(status.code());
+                }
+            }
+            Some(Err(status)) => self.measured.end(status.code()),
+            None => self.measured.end(Code::Unknown),
+        }
     }
 }
 
@@ -50,10 +66,13 @@ impl http_body::Body for Tail {
             self.body = Body::empty();
             let mut trailers = HeaderMap::new();
             let written = Status::from(failure).add_header(&mut trailers);
-            return Poll::Ready(Some(written.map(|()| Frame::trailers(trailers))));
+            let frame = Some(written.map(|()| Frame::trailers(trailers)));
+            self.measure(frame.as_ref());
+            return Poll::Ready(frame);
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         self.is_over = frame.is_none();
+        self.measure(frame.as_ref());
         Poll::Ready(frame)
     }
 

@@ -10,6 +10,7 @@ mod doors;
 mod errors;
 mod grpc;
 mod limits;
+mod metrics;
 mod openapi;
 mod service;
 mod setup;

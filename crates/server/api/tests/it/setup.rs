@@ -14,6 +14,7 @@ use loom_access::{AllowLocal, Authorizer};
 use loom_api::{Exposure, Limits, Listeners, Options, Server};
 use loom_base::IdSource;
 use loom_proto::v1::loom_service_client::LoomServiceClient;
+use loom_telemetry::Metrics;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -28,6 +29,7 @@ pub(crate) struct Running {
     pub(crate) http: SocketAddr,
     pub(crate) events: mpsc::UnboundedReceiver<String>,
     pub(crate) ready: watch::Sender<bool>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: CancellationToken,
     pub(crate) stopped: tokio::task::JoinHandle<()>,
     _stop: DropGuard,
@@ -52,6 +54,7 @@ pub(crate) async fn start() -> Running {
 
 pub(crate) async fn start_with(limits: Limits, authorizer: Arc<dyn Authorizer>) -> Running {
     let (sender, events) = mpsc::unbounded_channel();
+    let metrics = Arc::new(Metrics::new());
     let (ready, is_ready) = watch::channel(true);
     let options = Options {
         limits,
@@ -61,7 +64,7 @@ pub(crate) async fn start_with(limits: Limits, authorizer: Arc<dyn Authorizer>) 
         authorizer,
         ids: Arc::new(Counted::default()),
         ready: is_ready,
-        metrics: Arc::new(|| "loom_up 1\n".to_owned()),
+        metrics: Arc::clone(&metrics),
         heartbeat: Duration::from_millis(20),
     };
     let server = Server::new(Fake { events: sender }, &options).unwrap();
@@ -73,7 +76,7 @@ pub(crate) async fn start_with(limits: Limits, authorizer: Arc<dyn Authorizer>) 
     let http = listeners.http.as_ref().unwrap().local_addr().unwrap();
     let stop = CancellationToken::new();
     let stopped = tokio::spawn(server.serve(listeners, stop.clone()));
-    Running { grpc, http, events, ready, _stop: stop.clone().drop_guard(), stop, stopped }
+    Running { grpc, http, events, ready, metrics, _stop: stop.clone().drop_guard(), stop, stopped }
 }
 
 impl Running {

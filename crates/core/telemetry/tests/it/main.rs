@@ -1,0 +1,3 @@
+//! The metrics as their readers see them.
+
+mod reference;
