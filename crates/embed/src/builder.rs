@@ -191,11 +191,7 @@ impl Builder {
         let db_path = std::path::absolute(&db_path).unwrap_or(db_path);
         let library = tokio::task::spawn_blocking({
             let folder = self.folders.patterns.clone();
-            move || {
-                let library = PatternLibrary::new(folder);
-                library.scan();
-                library
-            }
+            move || PatternLibrary::open(folder)
         });
         let options = StoreOptions {
             database: Some(db_path.clone()),

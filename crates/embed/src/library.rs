@@ -13,16 +13,26 @@ pub(crate) struct PatternLibrary {
 }
 
 impl PatternLibrary {
-    /// Reads the built-in patterns; the folder's come with [`scan`](Self::scan) or [`take`](Self::take).
-    pub(crate) fn new(folder: Option<PathBuf>) -> Self {
-        let files = loom_pattern_library::files();
-        let (registry, report) = Registry::with_built_in(files.iter().copied());
-        log(&report);
-        Self { registry, folder }
+    /// Reads the built-in patterns and those in `folder`.
+    pub(crate) fn open(folder: Option<PathBuf>) -> Self {
+        let library = Self { registry: Registry::default(), folder };
+        let built_in = loom_pattern_library::files();
+        let found = library.folder.as_ref().map(|folder| loom_files::files(folder, YAML)).unwrap_or_default();
+        library.apply(built_in.iter().map(|(file, text)| Change::built_in(file, text)), &found, &[]);
+        library
     }
 
     /// Takes in the files at `changed` and drops those at `removed`; paths outside the folder are none of ours.
     pub(crate) fn take(&self, changed: &[PathBuf], removed: &[PathBuf]) -> ReloadReport {
+        self.apply([], changed, removed)
+    }
+
+    fn apply(
+        &self,
+        first: impl IntoIterator<Item = Change>,
+        changed: &[PathBuf],
+        removed: &[PathBuf],
+    ) -> ReloadReport {
         let now = changed.iter().map(|path| (path, std::fs::read_to_string(path)));
         let changes = now.filter_map(|(path, text)| match text {
             Ok(text) => self.change(path, Some(text)),
@@ -33,7 +43,7 @@ impl PatternLibrary {
             }
         });
         let gone = removed.iter().filter_map(|path| self.change(path, None));
-        let report = self.registry.apply(changes.chain(gone));
+        let report = self.registry.apply(first.into_iter().chain(changes).chain(gone));
         log(&report);
         report
     }

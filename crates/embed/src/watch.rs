@@ -29,14 +29,20 @@ pub(crate) struct Folders {
     pub(crate) agents: Option<PathBuf>,
 }
 
-enum Changed {
-    Patterns,
-    Backends(Changes),
-    Agents(Changes),
+impl Folders {
+    fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.patterns, &self.backends, &self.agents].into_iter().flatten()
+    }
+}
+
+/// Whether something in `folder` is among `changes`.
+fn concern(changes: &Changes, folder: Option<&PathBuf>) -> bool {
+    let Some(folder) = folder else { return false };
+    changes.changed.iter().chain(&changes.removed).any(|path| name_in(folder, path).is_some())
 }
 
 /// Changes that were seen and that backends and agents have not heard of yet.
-pub(crate) struct Waiting(mpsc::UnboundedReceiver<Changed>);
+pub(crate) struct Waiting(mpsc::UnboundedReceiver<Changes>);
 
 /// What the folders' contents go to.
 pub(crate) struct Loader {
@@ -59,9 +65,9 @@ impl Refused {
     }
 }
 
-/// The watches; dropping them ends the watching.
+/// The watch of all folders; dropping it ends the watching.
 pub(crate) struct Watching {
-    _watches: Vec<Watch>,
+    _watch: Watch,
 }
 
 impl Loader {
@@ -91,50 +97,36 @@ impl Loader {
     /// Watches the folders from now on. Patterns are taken in at once; the other changes wait for
     /// [`follow`](Self::follow).
     pub(crate) fn watch(self: &Arc<Self>) -> Result<(Watching, Waiting), Error> {
-        let failed = |error: loom_files::Error| Error::new(error.code(), error.to_string());
-        let mut watches = Vec::new();
         let (queue, waiting) = mpsc::unbounded_channel();
-        if let Some(folder) = &self.folders.patterns {
-            let (loader, queue) = (Arc::clone(self), queue.clone());
-            let on_change = move |changes: Changes| {
-                loader.take_patterns(&changes);
-                drop(queue.send(Changed::Patterns));
-            };
-            watches.push(Watch::start([folder], YAML, on_change).map_err(failed)?.0);
-        }
-        for (folder, wrap) in [
-            (&self.folders.backends, Changed::Backends as fn(Changes) -> Changed),
-            (&self.folders.agents, Changed::Agents as fn(Changes) -> Changed),
-        ] {
-            if let Some(folder) = folder {
-                let queue = queue.clone();
-                // Nobody waits any more only while Loom is being closed.
-                let on_change = move |changes| drop(queue.send(wrap(changes)));
-                watches.push(Watch::start([folder], YAML, on_change).map_err(failed)?.0);
-            }
-        }
-        Ok((Watching { _watches: watches }, Waiting(waiting)))
+        let loader = Arc::clone(self);
+        let on_change = move |changes: Changes| {
+            loader.take_patterns(&changes);
+            // Nobody waits any more only while Loom is being closed.
+            drop(queue.send(changes));
+        };
+        let watch = Watch::start(self.folders.all(), YAML, on_change);
+        let (watch, _) = watch.map_err(|error| Error::new(error.code(), error.to_string()))?;
+        Ok((Watching { _watch: watch }, Waiting(waiting)))
     }
 
-    /// Takes in the changes that wait, and those to come, until the watches are dropped.
+    /// Takes in the changes that wait, and those to come, until the watch is dropped.
     pub(crate) async fn follow(self: Arc<Self>, mut waiting: Waiting, agents: Arc<Agents>) {
-        while let Some(changed) = waiting.0.recv().await {
-            match changed {
-                Changed::Patterns => {}
-                Changed::Backends(changes) => {
-                    self.take_backends(&changes);
-                    agents.invalidate();
-                }
-                Changed::Agents(changes) => self.take_agents(&agents, &changes).await,
+        while let Some(changes) = waiting.0.recv().await {
+            if concern(&changes, self.folders.backends.as_ref()) {
+                self.take_backends(&changes);
+                agents.invalidate();
             }
+            self.take_agents(&agents, &changes).await;
             self.retry_agents(&agents).await;
         }
     }
 
     fn take_patterns(&self, changes: &Changes) {
-        let report = self.library.take(&changes.changed, &changes.removed);
-        let outcome = if report.errors.is_empty() { "ok" } else { "error" };
-        self.metrics.reloads.add(["patterns", outcome], 1);
+        if concern(changes, self.folders.patterns.as_ref()) {
+            let report = self.library.take(&changes.changed, &changes.removed);
+            let outcome = if report.errors.is_empty() { "ok" } else { "error" };
+            self.metrics.reloads.add(["patterns", outcome], 1);
+        }
     }
 
     fn take_backends(&self, changes: &Changes) {

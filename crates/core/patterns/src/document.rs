@@ -18,10 +18,14 @@ use crate::yaml::{self, Position};
 /// folder is the domain of a single pattern.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Pattern>, PatternError> {
     let reader = Reader { file: file.into() };
-    if text.contains("kind") && reader.read::<Probe>(text)?.kind.is_some() {
-        return reader.library(reader.read(text)?);
+    match yaml::read(text) {
+        Ok(keys) => reader.single(keys).map(|pattern| vec![pattern]),
+        // A library has no key in common with a single pattern.
+        Err(error) if error.unknown_key && reader.read::<Probe>(text)?.kind.is_some() => {
+            reader.library(reader.read(text)?)
+        }
+        Err(error) => Err(reader.error(error.position, error.message)),
     }
-    reader.single(reader.read(text)?).map(|pattern| vec![pattern])
 }
 
 /// The domain of a pattern whose file lies in no folder.

@@ -40,37 +40,27 @@ const FIELDS: [(Field, f64); 6] = [
 type Field = for<'a> fn(&'a Pattern) -> Vec<&'a str>;
 
 /// How often each term stands in each field of one pattern. Made once for each version of a pattern.
-#[derive(Debug)]
-pub(crate) struct PatternTerms {
-    fields: [FieldTerms; FIELDS.len()],
-}
-
 #[derive(Debug, Default)]
-struct FieldTerms {
-    counts: BTreeMap<String, f64>,
-    length: f64,
+pub(crate) struct PatternTerms {
+    counts: Vec<(Arc<str>, [f64; FIELDS.len()])>,
+    /// The words of each field.
+    lengths: [f64; FIELDS.len()],
 }
 
 impl PatternTerms {
     pub(crate) fn of(pattern: &Pattern) -> Self {
-        Self { fields: FIELDS.map(|(field, _)| FieldTerms::of(&field(pattern))) }
-    }
-}
-
-impl FieldTerms {
-    fn of(sentences: &[&str]) -> Self {
-        let mut field = Self::default();
-        for sentence in sentences {
-            let terms = terms(sentence);
-            for word in terms.words {
-                field.length += 1.0;
-                *field.counts.entry(word).or_default() += 1.0;
-            }
-            for pair in terms.pairs {
-                *field.counts.entry(pair).or_default() += 1.0;
+        let mut counts: HashMap<String, [f64; FIELDS.len()]> = HashMap::new();
+        let mut lengths = [0.0; FIELDS.len()];
+        for (number, ((field, _), length)) in FIELDS.iter().zip(&mut lengths).enumerate() {
+            for sentence in field(pattern) {
+                let terms = terms(sentence);
+                *length += terms.words.iter().map(|_| 1.0).sum::<f64>();
+                for term in terms.words.into_iter().chain(terms.pairs) {
+                    counts.entry(term).or_default()[number] += 1.0;
+                }
             }
         }
-        field
+        Self { counts: counts.into_iter().map(|(term, counts)| (term.into(), counts)).collect(), lengths }
     }
 }
 
@@ -85,7 +75,7 @@ pub(crate) struct Hit {
 /// An inverted index: for each term, how much it is worth in each pattern that has it.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    postings: HashMap<String, Posting>,
+    postings: HashMap<Arc<str>, Posting>,
     /// The worth of the rarest term there can be.
     rarest: f64,
 }
@@ -104,33 +94,35 @@ impl Index {
         let total = documents.len() as f64;
         let mut average = [0.0; FIELDS.len()];
         for document in documents {
-            for (average, field) in average.iter_mut().zip(&document.fields) {
-                *average += field.length / total;
+            for (average, length) in average.iter_mut().zip(document.lengths) {
+                *average += length / total;
             }
         }
-        let mut frequencies: HashMap<&str, Vec<(usize, f64)>> = HashMap::new();
+        let mut postings: HashMap<Arc<str>, Posting> = HashMap::new();
         for (number, document) in documents.iter().enumerate() {
-            let mut weighted: BTreeMap<&str, f64> = BTreeMap::new();
-            for ((field, average), (_, weight)) in document.fields.iter().zip(average).zip(FIELDS) {
-                let length_norm = 1.0 - B + B * field.length / average.max(1.0);
-                for (term, count) in &field.counts {
-                    *weighted.entry(term).or_default() += weight * count / length_norm;
+            let mut weights = FIELDS.map(|(_, weight)| weight);
+            for ((weight, length), average) in weights.iter_mut().zip(document.lengths).zip(average) {
+                *weight /= 1.0 - B + B * length / average.max(1.0);
+            }
+            for (term, counts) in &document.counts {
+                let frequency: f64 = counts.iter().zip(weights).map(|(count, weight)| count * weight).sum();
+                match postings.get_mut(term) {
+                    Some(posting) => posting.worths.push((number, frequency)),
+                    None => {
+                        let posting = Posting { worths: vec![(number, frequency)], best: 0.0 };
+                        postings.insert(Arc::clone(term), posting);
+                    }
                 }
             }
-            for (term, frequency) in weighted {
-                frequencies.entry(term).or_default().push((number, frequency));
+        }
+        for (term, posting) in &mut postings {
+            let weight = if term.contains(' ') { PAIR_WEIGHT } else { 1.0 };
+            let idf = weight * inverse_document_frequency(total, posting.worths.len() as f64);
+            for (_, worth) in &mut posting.worths {
+                *worth = idf * *worth / (K1 + *worth);
+                posting.best = posting.best.max(*worth);
             }
         }
-        let postings = frequencies
-            .into_iter()
-            .map(|(term, documents)| {
-                let weight = if term.contains(' ') { PAIR_WEIGHT } else { 1.0 };
-                let idf = weight * inverse_document_frequency(total, documents.len() as f64);
-                let worths: Vec<_> = documents.into_iter().map(|(n, f)| (n, idf * f / (K1 + f))).collect();
-                let best = worths.iter().map(|(_, worth)| *worth).fold(0.0, f64::max);
-                (term.to_owned(), Posting { worths, best })
-            })
-            .collect();
         Self { postings, rarest: inverse_document_frequency(total, 1.0) }
     }
 
@@ -148,7 +140,7 @@ impl Index {
         let mut scores: BTreeMap<usize, f64> = BTreeMap::new();
         let mut best_possible = 0.0;
         for term in words.iter().chain(&pairs) {
-            if let Some(posting) = self.postings.get(*term) {
+            if let Some(posting) = self.postings.get(term.as_str()) {
                 best_possible += posting.best;
                 for (document, worth) in &posting.worths {
                     *scores.entry(*document).or_default() += worth;

@@ -1,7 +1,9 @@
 //! Keeps the patterns of all files, and swaps one snapshot for the next.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -29,6 +31,13 @@ pub struct Change {
     pub file: Arc<str>,
     /// Its text now; `None` when it is gone.
     pub text: Option<Arc<str>>,
+}
+
+impl Change {
+    /// A file that is part of the program.
+    pub fn built_in(file: &str, text: &str) -> Self {
+        Self { layer: Layer::BuiltIn, file: file.into(), text: Some(text.into()) }
+    }
 }
 
 /// What a reload did.
@@ -72,12 +81,7 @@ impl Registry {
     /// A registry that holds the built-in `files`, each a path and its text, and what was wrong with them.
     pub fn with_built_in<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> (Self, ReloadReport) {
         let registry = Self::default();
-        let changes = files.into_iter().map(|(file, text)| Change {
-            layer: Layer::BuiltIn,
-            file: file.into(),
-            text: Some(text.into()),
-        });
-        let report = registry.apply(changes);
+        let report = registry.apply(files.into_iter().map(|(file, text)| Change::built_in(file, text)));
         (registry, report)
     }
 
@@ -91,16 +95,26 @@ impl Registry {
     /// cannot be read keeps the patterns it had, and is reported again until it is mended.
     pub fn apply(&self, changes: impl IntoIterator<Item = Change>) -> ReloadReport {
         let mut files = self.lock();
-        let mut parsed = 0;
-        for change in changes {
-            let key = (change.layer, Arc::clone(&change.file));
-            match change.text {
+        let mut unread = Vec::new();
+        for Change { layer, file, text } in changes {
+            let key = (layer, file);
+            match text {
                 None => {
                     files.remove(&key);
                 }
                 Some(text) => {
-                    parsed += usize::from(files.entry(key).or_default().update(&change.file, &text));
+                    let digest = Digest::of(&*text);
+                    let known = files.entry(key.clone()).or_default();
+                    if known.seen.replace(digest) != Some(digest) {
+                        unread.push(Unread { key, text, digest });
+                    }
                 }
+            }
+        }
+        let parsed = unread.len();
+        for (file, outcome) in unread.iter().zip(read_all(&unread)) {
+            if let Some(known) = files.get_mut(&file.key) {
+                known.take(file.digest, outcome);
             }
         }
         let (entries, mut errors) = merge(&files);
@@ -131,23 +145,54 @@ impl Source for Registry {
 }
 
 impl File {
-    /// Takes in a text; says whether it had to be read.
-    fn update(&mut self, file: &str, text: &str) -> bool {
-        let digest = Digest::of(text);
-        if self.seen == Some(digest) {
-            return false;
-        }
-        self.seen = Some(digest);
-        match parse(file, text) {
+    /// Takes in what was read from the text with `digest`.
+    fn take(&mut self, digest: Digest, outcome: Read) {
+        match outcome {
             Ok(patterns) => {
-                self.patterns = patterns.into_iter().map(Indexed::new).collect();
+                self.patterns = patterns;
                 self.good = Some(digest);
                 self.problem = None;
             }
             Err(problem) => self.problem = Some(problem),
         }
-        true
     }
+}
+
+/// What a text says.
+type Read = Result<Vec<Indexed>, PatternError>;
+
+/// A text to read.
+struct Unread {
+    key: (Layer, Arc<str>),
+    text: Arc<str>,
+    digest: Digest,
+}
+
+impl Unread {
+    fn read(&self) -> Read {
+        let (_, file) = &self.key;
+        Ok(parse(file, &self.text)?.into_iter().map(Indexed::new).collect())
+    }
+}
+
+/// Fewer texts than this are read sooner than a thread is started.
+const TEXTS_A_THREAD: usize = 8;
+
+/// Reads many texts on all processors: that is most of a cold start.
+fn read_all(texts: &[Unread]) -> Vec<Read> {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let threads = processors.min(texts.len() / TEXTS_A_THREAD).max(1);
+    let read = |share: &[Unread]| -> Vec<Read> { share.iter().map(Unread::read).collect() };
+    let mut shares = texts.chunks(texts.len().div_ceil(threads).max(1));
+    let own = shares.next().unwrap_or_default();
+    thread::scope(|scope| {
+        let others: Vec<_> = shares.map(|share| scope.spawn(move || read(share))).collect();
+        let others =
+            others.into_iter().flat_map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        let mut all = read(own);
+        all.extend(others);
+        all
+    })
 }
 
 /// One entry for each name: the last layer wins, and within a layer the first file; the others there are reported.

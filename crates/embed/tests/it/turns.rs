@@ -46,8 +46,8 @@ async fn a_tool_turn_is_answered_streamed_traced_and_paid_once() {
     assert!(trace.spans.iter().all(|span| span.status == "ok"));
     assert!(trace.spans[1..].iter().all(|span| span.parent == trace.spans[0].id));
     assert_eq!((trace.usage, trace.cost), (result.report.spent.usage, result.report.spent.cost));
-    // 300 read, 30 written, 50 from the cache, at 3, 15 and 0.30 dollars for a million.
-    assert_eq!(trace.cost.as_nanos(), 300 * 3_000 + 30 * 15_000 + 50 * 300);
+    // 300 read, 30 written, 50 from the cache, at 1, 2 and 0.10 dollars for a million.
+    assert_eq!(trace.cost.as_nanos(), 300 * 1_000 + 30 * 2_000 + 50 * 100);
     let by_turn = loom.runtime().traces().get(&running.turn.to_string()).await.unwrap();
     assert_eq!(by_turn.id, trace.id);
     loom.close(PATIENCE).await;

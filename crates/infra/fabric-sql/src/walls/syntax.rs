@@ -1,13 +1,13 @@
 //! Reads a query text into what the walls judge and the engine is sent.
 
 use std::ops::Range;
+use std::panic::catch_unwind;
 
 use loom_fabric::Dialect;
 use sqlparser::ast::{Statement, Visit as _};
 use sqlparser::dialect::{PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
-use tokio::sync::oneshot;
 
 use super::{AdmittedQuery, Census, Placeholder, read_only};
 use crate::failure::Failure;
@@ -19,22 +19,27 @@ const MAX_SQL_BYTES: usize = 64 * 1024;
 /// common query.
 const PARSER_STACK: usize = 256 * 1024 * 1024;
 
-/// Reads `sql` on a thread of its own; with `read_only`, refuses what is not a single reading statement.
+/// The longest query read where the caller is: some hundred microseconds. Longer ones would keep other tasks waiting.
+const MAX_INLINE_BYTES: usize = 4 * 1024;
+
+/// Reads `sql` on a stack of its own; with `read_only`, refuses what is not a single reading statement.
 pub(super) async fn read(dialect: Dialect, sql: &str, read_only: bool) -> Result<AdmittedQuery, Failure> {
     if sql.len() > MAX_SQL_BYTES {
         return Err(Failure::refused(format!("the query is longer than {MAX_SQL_BYTES} bytes")));
     }
-    let (sender, receiver) = oneshot::channel();
+    if sql.len() <= MAX_INLINE_BYTES {
+        return read_apart(dialect, sql, read_only);
+    }
     let sql = sql.to_owned();
-    std::thread::Builder::new()
-        .name("loom-sql-parser".to_owned())
-        .stack_size(PARSER_STACK)
-        .spawn(move || {
-            // The receiver is gone when the caller is.
-            drop(sender.send(read_here(dialect, &sql, read_only)));
-        })
-        .map_err(|error| Failure::failed(format!("no thread for the parser: {}", error.kind())))?;
-    receiver.await.unwrap_or_else(|_| Err(Failure::refused("the query could not be read")))
+    let reading = tokio::task::spawn_blocking(move || read_apart(dialect, &sql, read_only));
+    reading.await.map_err(|error| Failure::failed(format!("the query was not read: {error}")))?
+}
+
+/// Reads `sql` on a stack that no query is too deep for. A query that the parser panics at is refused like any other
+/// that it cannot read.
+fn read_apart(dialect: Dialect, sql: &str, read_only: bool) -> Result<AdmittedQuery, Failure> {
+    let read = || catch_unwind(|| read_here(dialect, sql, read_only));
+    stacker::grow(PARSER_STACK, read).unwrap_or_else(|_| Err(unreadable("the parser failed")))
 }
 
 fn read_here(dialect: Dialect, sql: &str, read_only: bool) -> Result<AdmittedQuery, Failure> {
