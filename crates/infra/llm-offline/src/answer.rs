@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::binding::Plan;
+use crate::matching::Matching;
 use crate::partial::{self, Read};
-use crate::question::Question;
 
 /// What every answer says of itself.
 pub(crate) const NO_MODEL: &str = "No language model was involved: the words of the question were matched with names in the database schema.";
@@ -25,8 +25,8 @@ struct Found {
     truncated: bool,
 }
 
-/// The answer to `question` from the JSON of a run; the reason when it is something else.
-pub(crate) fn answer(json: &str, plan: &Plan<'_>, question: &Question) -> Result<String, String> {
+/// The answer from the JSON of a run; the reason when it is something else.
+pub(crate) fn answer(json: &str, plan: &Plan<'_>, matching: &Matching<'_>) -> Result<String, String> {
     let Read { value: found, is_cut } = partial::read::<Found>(json)?;
     let mut parts = Vec::new();
     if found.rows.is_empty() {
@@ -41,8 +41,14 @@ pub(crate) fn answer(json: &str, plan: &Plan<'_>, question: &Question) -> Result
         parts.push("The result was too long to be shown to me whole: there are more rows.".to_owned());
     } else if found.truncated {
         parts.push("There are more rows: the limit for one query cut them off.".to_owned());
+    } else if plan.default_limit() == Some(found.rows.len()) {
+        let rows = found.rows.len();
+        parts.push(format!(
+            "There may be more: the pattern shows {rows} rows unless you ask for a number of them."
+        ));
     }
-    let ignored = question.texts(plan.verdict.left_over);
+    parts.extend(matching.schema.cut_note());
+    let ignored = matching.question.texts(plan.verdict.left_over);
     if !ignored.is_empty() {
         parts.push(format!("I ignored: {}.", ignored.join(", ")));
     }

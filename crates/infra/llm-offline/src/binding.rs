@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use crate::matching::{Candidate, Matching};
 use crate::pattern::{Kind, Parameter, Pattern};
 use crate::question::Mask;
+use crate::reference::Ends;
 use crate::schema::Path;
 use crate::scoring::{self, Scoring, Verdict};
 
@@ -24,6 +25,13 @@ impl Plan<'_> {
     /// The parameters as the tool wants them.
     pub(crate) fn parameters(&self) -> Map<String, Value> {
         self.bound.iter().map(|(name, candidate)| ((*name).to_owned(), candidate.value.clone())).collect()
+    }
+
+    /// How many rows the pattern shows when the question gives it no number.
+    pub(crate) fn default_limit(&self) -> Option<usize> {
+        let limit = self.pattern.parameters.iter().find(|parameter| parameter.is_limit())?;
+        let is_bound = self.bound.iter().any(|(name, _)| *name == limit.name);
+        limit.default.as_u64().filter(|_| !is_bound).and_then(|rows| usize::try_from(rows).ok())
     }
 
     /// What tells this plan from another of the same pattern that explains the question no worse.
@@ -46,28 +54,17 @@ impl Plan<'_> {
     }
 }
 
-/// A pattern that fits but for values that the question does not give.
-#[derive(Debug)]
-pub(crate) struct Missing<'a> {
-    pub(crate) pattern: &'a Pattern,
-    /// The parameters without a value.
-    pub(crate) wanted: Vec<(&'a str, Kind)>,
-    /// A table and another that cannot be joined to it, when all values are there.
-    pub(crate) apart: Option<(usize, usize)>,
-    /// The words that the rest of the pattern does not account for.
-    pub(crate) left_over: Mask,
-    /// The share of the question that it would account for.
-    pub(crate) coverage: f64,
-}
-
 /// Every way to answer the question with one of `patterns`, best first.
 pub(crate) fn plans<'a>(matching: &Matching<'_>, patterns: &'a [Pattern], backend: usize) -> Vec<Plan<'a>> {
     let essential = matching.essential_words();
     let mut plans = Vec::new();
     for pattern in patterns.iter().filter(|pattern| pattern.runs_on(&matching.schema.dialect)) {
+        let ends = Ends::of(pattern);
+        // What things do not have is said by every word: `no paid invoices` is not `no invoices`.
+        let essential = if ends.is_some() { Mask::MAX } else { essential };
         let scoring = Scoring::new(matching, pattern, essential);
         let mut search =
-            Search { matching, pattern, backend, scoring, choices: Vec::new(), found: Vec::new() };
+            Search { matching, pattern, ends, backend, scoring, choices: Vec::new(), found: Vec::new() };
         search.choices = pattern.parameters.iter().map(|parameter| search.choices_for(parameter)).collect();
         search.bind(&mut Vec::new());
         plans.append(&mut search.found);
@@ -76,58 +73,18 @@ pub(crate) fn plans<'a>(matching: &Matching<'_>, patterns: &'a [Pattern], backen
     plans
 }
 
-/// The pattern that fits best but for values that are missing.
-pub(crate) fn missing<'a>(matching: &Matching<'_>, patterns: &'a [Pattern]) -> Option<Missing<'a>> {
-    let partial = |pattern: &'a Pattern| {
-        let (mut core, mut context) = (0, 0);
-        let mut wanted = Vec::new();
-        let mut tables = Vec::new();
-        for parameter in &pattern.parameters {
-            let own = |candidate: &Candidate| candidate.core & !core != 0;
-            match matching.candidates(parameter.kind).into_iter().find(own) {
-                Some(candidate) => {
-                    core |= candidate.core;
-                    context |= candidate.context;
-                    let leads = matches!(parameter.kind, Kind::Table | Kind::Measure);
-                    tables.extend(candidate.table.map(|table| (!leads, table)));
-                }
-                None if parameter.must_be_bound() => wanted.push((parameter.name.as_str(), parameter.kind)),
-                None => {}
-            }
-        }
-        tables.sort_unstable();
-        let base = tables.first().map(|(_, table)| *table);
-        let joins = |base: usize, to: usize| matches!(matching.schema.path(base, to), Path::Through(_));
-        let apart = base.and_then(|base| {
-            let other = tables.iter().find(|(_, table)| !joins(base, *table));
-            other.map(|(_, table)| (base, *table))
-        });
-        let (coverage, left_over) = scoring::coverage(&scoring::own_words(matching, pattern), core, context);
-        Missing { pattern, wanted, apart, left_over, coverage }
-    };
-    let partials = patterns.iter().filter(|pattern| pattern.runs_on(&matching.schema.dialect)).map(partial);
-    let weight = |missing: &Missing<'_>| {
-        #[expect(clippy::cast_precision_loss, reason = "a pattern has few parameters")]
-        let wanted = missing.wanted.len() as f64;
-        missing.coverage + scoring::share::CONFIDENCE * missing.pattern.confidence
-            - scoring::cost::MISSING * wanted
-    };
-    partials
-        .filter(|one| !one.wanted.is_empty() || one.apart.is_some())
-        .max_by(|a, b| weight(a).total_cmp(&weight(b)))
-}
-
-/// What one parameter may be; a value that is not its own makes it implied by the others.
+/// What one parameter may be; one without words of its own may be implied by the others.
 #[derive(Clone)]
 enum Choice {
     Unbound,
-    ImpliedTable,
+    Implied,
     Bound(Candidate),
 }
 
 struct Search<'a, 'm> {
     matching: &'m Matching<'m>,
     pattern: &'a Pattern,
+    ends: Option<Ends<'a>>,
     backend: usize,
     scoring: Scoring<'a, 'm>,
     choices: Vec<Vec<Choice>>,
@@ -136,7 +93,11 @@ struct Search<'a, 'm> {
 
 impl<'a> Search<'a, '_> {
     fn choices_for(&self, parameter: &'a Parameter) -> Vec<Choice> {
-        let mut candidates = self.matching.candidates(parameter.kind);
+        let mut candidates = match &self.ends {
+            Some(ends) if parameter.kind == Kind::Table => ends.candidates(parameter, self.matching),
+            Some(_) if parameter.kind != Kind::Number => return vec![Choice::Implied],
+            _ => self.matching.candidates(parameter.kind),
+        };
         if parameter.kind == Kind::Number {
             for number in &mut candidates {
                 self.place_number(parameter, number);
@@ -144,8 +105,8 @@ impl<'a> Search<'a, '_> {
         }
         let mut choices: Vec<Choice> = candidates.into_iter().map(Choice::Bound).collect();
         let has_column = self.pattern.kinds().any(|kind| matches!(kind, Kind::Column | Kind::Measure));
-        if parameter.kind == Kind::Table && has_column {
-            choices.push(Choice::ImpliedTable);
+        if parameter.kind == Kind::Table && has_column && self.ends.is_none() {
+            choices.push(Choice::Implied);
         }
         if !parameter.must_be_bound() {
             choices.push(Choice::Unbound);
@@ -184,6 +145,9 @@ impl<'a> Search<'a, '_> {
 
     /// The plan of a whole choice, when its tables hang together.
     fn plan(&self, chosen: &[Choice]) -> Option<Plan<'a>> {
+        if let Some(ends) = &self.ends {
+            return self.plan_of_reference(ends, chosen);
+        }
         let parameters = || self.pattern.parameters.iter().zip(chosen);
         let first_of = |kind: Kind| {
             parameters().find_map(|(parameter, choice)| match choice {
@@ -208,7 +172,7 @@ impl<'a> Search<'a, '_> {
                     cost += if candidate.quality > 0.0 { 0.0 } else { scoring::cost::STRANGE_NUMBER };
                     bound.push((parameter.name.as_str(), candidate.clone()));
                 }
-                Choice::ImpliedTable => {
+                Choice::Implied => {
                     cost += scoring::cost::IMPLIED_TABLE;
                     bound.push((parameter.name.as_str(), implied(self.matching, base?)?));
                 }
@@ -219,6 +183,30 @@ impl<'a> Search<'a, '_> {
         let name = |table: &usize| self.matching.schema.tables.get(*table).map(|table| table.name.clone());
         let joined = if joined.len() > 1 { joined.iter().filter_map(name).collect() } else { Vec::new() };
         Some(Plan { pattern: self.pattern, backend: self.backend, bound, joined, verdict })
+    }
+
+    /// The plan of a pattern about a reference, when one foreign key connects its tables.
+    fn plan_of_reference(&self, ends: &Ends<'a>, chosen: &[Choice]) -> Option<Plan<'a>> {
+        let parameters = || self.pattern.parameters.iter().zip(chosen);
+        let chosen_for = |is_meant: &dyn Fn(&Parameter) -> bool| {
+            parameters().find_map(|(parameter, choice)| match choice {
+                Choice::Bound(candidate) if is_meant(parameter) => Some(candidate),
+                _ => None,
+            })
+        };
+        let things = chosen_for(&|parameter| ends.is_things(parameter))?;
+        let others = chosen_for(&|parameter| ends.is_others(parameter))?;
+        let mut bound: Vec<(&'a str, Candidate)> = Vec::new();
+        for (parameter, choice) in parameters() {
+            let candidate = match choice {
+                Choice::Unbound => continue,
+                Choice::Bound(candidate) => candidate.clone(),
+                Choice::Implied => ends.implied(parameter, (things, others), self.matching)?,
+            };
+            bound.push((parameter.name.as_str(), candidate));
+        }
+        let verdict = self.scoring.judge(&bound, &[], 0.0);
+        Some(Plan { pattern: self.pattern, backend: self.backend, bound, joined: Vec::new(), verdict })
     }
 
     /// The base table and those joined to it; `None` when one cannot be reached.
@@ -241,7 +229,7 @@ impl<'a> Search<'a, '_> {
 fn calls_for_own_words(choice: &Choice, chosen: &[Choice]) -> bool {
     let cores = chosen.iter().chain([choice]).filter_map(|choice| match choice {
         Choice::Bound(candidate) => Some(candidate.core),
-        Choice::Unbound | Choice::ImpliedTable => None,
+        Choice::Unbound | Choice::Implied => None,
     });
     let repeats = |other: &Choice| match (choice, other) {
         (Choice::Bound(one), Choice::Bound(other)) => one.value == other.value,

@@ -11,14 +11,19 @@
 mod answer;
 mod binding;
 mod conversation;
+mod listing;
+mod lookups;
 mod matching;
+mod missing;
 mod partial;
 mod pattern;
 mod provider;
 mod question;
+mod reference;
 mod reply;
 mod schema;
 mod scoring;
+mod tools;
 mod words;
 
 pub use provider::OfflineProvider;

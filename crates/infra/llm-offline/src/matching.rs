@@ -38,6 +38,8 @@ pub(crate) struct Matching<'a> {
     tables: Vec<Fit>,
     /// For each table, its columns.
     columns: Vec<Vec<Fit>>,
+    /// The same by name alone: nothing is grouped by what a word such as "sold" has to do with money.
+    literal: Vec<Vec<Fit>>,
 }
 
 /// Names that agree less are not meant.
@@ -48,12 +50,16 @@ const MAX_TIMES: usize = 32;
 
 impl<'a> Matching<'a> {
     pub(crate) fn new(question: &'a Question, schema: &'a Schema) -> Self {
-        let tables = schema.tables.iter().map(|table| fit(&table.words, &[], question)).collect();
-        let columns = schema
+        let tables = schema
             .tables
             .iter()
-            .map(|table| table.columns.iter().map(|column| fit_column(column, question)).collect());
-        Self { question, schema, tables, columns: columns.collect() }
+            .map(|table| fit(&table.words, &table.words.concat(), &[], question))
+            .collect();
+        let fits = |fit: fn(&Column, &Question) -> Fit| -> Vec<Vec<Fit>> {
+            let tables = schema.tables.iter();
+            tables.map(|table| table.columns.iter().map(|column| fit(column, question)).collect()).collect()
+        };
+        Self { question, schema, tables, columns: fits(fit_column), literal: fits(fit_name) }
     }
 
     /// The words that a table's name accounts for.
@@ -61,14 +67,36 @@ impl<'a> Matching<'a> {
         self.tables.get(table).filter(|fit| fit.quality > 0.0).map_or(0, |fit| fit.mask)
     }
 
-    /// The words that cannot be left out without answering another question: those that filter, group or compare, and
-    /// the clear names of tables and columns.
+    /// The words that the name of the foreign key accounts for by which one table is joined to another.
+    pub(crate) fn key_words(&self, from: usize, to: usize) -> Mask {
+        let Some((key, _)) = self.schema.reference(from, to) else { return 0 };
+        let columns = self.schema.tables.get(from).into_iter().flat_map(|table| &table.columns);
+        let fits = columns.zip(self.columns.get(from).into_iter().flatten());
+        fits.filter(|(column, _)| column.name == key).fold(0, |mask, (_, fit)| mask | fit.mask)
+    }
+
+    /// The words that cannot be left out without answering another question: those that filter, group or compare, the
+    /// clear names of tables and columns, and words of unknown meaning.
     pub(crate) fn essential_words(&self) -> Mask {
         const CLEAR_TABLE: f64 = 0.6;
         const CLEAR_COLUMN: f64 = 0.9;
         let tables = self.tables.iter().filter(|fit| fit.quality >= CLEAR_TABLE);
         let columns = self.columns.iter().flatten().filter(|fit| fit.quality >= CLEAR_COLUMN);
-        tables.chain(columns).fold(self.question.mask(|word| word.may_filter), |mask, fit| mask | fit.mask)
+        let spoken = self.question.mask(|word| word.may_filter || word.concept.is_none());
+        tables.chain(columns).fold(spoken, |mask, fit| mask | fit.mask)
+    }
+
+    /// The tables that the question names, best first.
+    pub(crate) fn named_tables(&self) -> Vec<usize> {
+        let mut named: Vec<(usize, f64)> = self
+            .tables
+            .iter()
+            .enumerate()
+            .filter(|(_, fit)| fit.quality >= WEAKEST_FIT)
+            .map(|(at, fit)| (at, fit.quality))
+            .collect();
+        named.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        named.into_iter().map(|(at, _)| at).collect()
     }
 
     /// The words that may stand for something in the schema.
@@ -92,15 +120,17 @@ impl<'a> Matching<'a> {
                 for candidate in &mut named {
                     candidate.quality *= 0.8;
                 }
-                named.extend(self.columns(|column| !column.is_key));
+                named.extend(self.columns(&self.literal, |column| !column.is_key));
                 named
             }
             Kind::Label => {
                 let mut named = self.named_rows();
-                named.extend(self.columns(|column| !column.is_key && column.class != Class::Time));
+                named.extend(
+                    self.columns(&self.literal, |column| !column.is_key && column.class != Class::Time),
+                );
                 named
             }
-            Kind::Measure => self.columns(Column::is_measure),
+            Kind::Measure => self.columns(&self.columns, Column::is_measure),
             Kind::Time => self.times(),
             Kind::Number => self.numbers(),
             Kind::Other => Vec::new(),
@@ -130,31 +160,29 @@ impl<'a> Matching<'a> {
 
     /// The naming columns of tables that the question names.
     fn named_rows(&self) -> Vec<Candidate> {
-        let tables = self.schema.tables.iter().zip(&self.tables).enumerate();
-        let candidate = |(at, (table, fit)): (usize, (&crate::schema::Table, &Fit))| {
-            let naming = table.naming_columns();
-            let names: Vec<String> = naming
-                .iter()
-                .map(|column| format!("{}.{}", table.name, table.columns[*column].name))
-                .collect();
-            let context = naming.iter().fold(0, |mask, column| mask | self.columns[at][*column].mask);
-            let value = match names.as_slice() {
-                [] => return None,
-                [only] => json!(only),
-                several => json!(several),
-            };
-            let shown = names.join(" and ");
-            Some(Candidate { value, shown, table: Some(at), core: fit.mask, context, quality: fit.quality })
-        };
-        tables.filter(|(_, (_, fit))| fit.quality >= WEAKEST_FIT).filter_map(candidate).collect()
+        self.named_tables().into_iter().filter_map(|table| self.row_names(table)).collect()
     }
 
-    fn columns(&self, fits: impl Fn(&Column) -> bool) -> Vec<Candidate> {
+    /// The naming columns of a table; `None` when nothing names its rows.
+    pub(crate) fn row_names(&self, at: usize) -> Option<Candidate> {
+        let (table, fit) = (self.schema.tables.get(at)?, self.tables.get(at)?);
+        let naming = table.naming_columns();
+        let names: Vec<String> =
+            naming.iter().map(|column| format!("{}.{}", table.name, table.columns[*column].name)).collect();
+        let context = naming.iter().fold(0, |mask, column| mask | self.columns[at][*column].mask);
+        let value = match names.as_slice() {
+            [] => return None,
+            [only] => json!(only),
+            several => json!(several),
+        };
+        let shown = names.join(" and ");
+        Some(Candidate { value, shown, table: Some(at), core: fit.mask, context, quality: fit.quality })
+    }
+
+    fn columns(&self, fits: &[Vec<Fit>], may_be: impl Fn(&Column) -> bool) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         for (at, table) in self.schema.tables.iter().enumerate() {
-            for (column, fit) in
-                table.columns.iter().zip(&self.columns[at]).filter(|(column, _)| fits(column))
-            {
+            for (column, fit) in table.columns.iter().zip(&fits[at]).filter(|(column, _)| may_be(column)) {
                 let name = format!("{}.{}", table.name, column.name);
                 candidates.push(Candidate {
                     value: json!(name),
@@ -172,7 +200,7 @@ impl<'a> Matching<'a> {
     /// Time columns that the question names, or all when it speaks of time.
     fn times(&self) -> Vec<Candidate> {
         let spoken = self.question.mask(|word| word.concept.is_some_and(Concept::is_about_time));
-        let mut candidates = self.columns(|column| column.class == Class::Time);
+        let mut candidates = self.columns(&self.columns, |column| column.class == Class::Time);
         let plain = self
             .schema
             .tables
@@ -228,21 +256,31 @@ fn plainness(column: &Column) -> f64 {
     }
 }
 
+/// How well a column agrees, by its name or by what it has to do with money.
 fn fit_column(column: &Column, question: &Question) -> Fit {
+    if !column.is_measure() {
+        return fit_name(column, question);
+    }
     let of_money = |word: &String| MoneySense::of_column(word, column.is_for_one());
-    let senses: Vec<_> =
-        if column.is_measure() { column.words.iter().map(of_money).collect() } else { Vec::new() };
-    let whole = fit(&column.words, &senses, question);
+    let senses: Vec<_> = column.words.iter().map(of_money).collect();
+    fit(&column.words, &column.joined, &senses, question)
+}
+
+/// How well a column agrees by its name.
+fn fit_name(column: &Column, question: &Question) -> Fit {
+    let whole = fit(&column.words, &column.joined, &[], question);
     if column.class != Class::Time {
         return whole;
     }
     let telling: Vec<String> = column.words.iter().filter(|word| !is_generic_time(word)).cloned().collect();
-    let telling = if telling.is_empty() { Fit::default() } else { fit(&telling, &[], question) };
+    let telling =
+        if telling.is_empty() { Fit::default() } else { fit(&telling, &column.joined, &[], question) };
     Fit { mask: whole.mask | telling.mask, quality: whole.quality.max(telling.quality) }
 }
 
-/// How well a name of these words agrees with the question. The last word is the one that says what the thing is.
-fn fit(name: &[String], senses: &[MoneySense], question: &Question) -> Fit {
+/// How well a name of these words agrees with the question; they may be a part of the `whole_name`. The last word is the
+/// one that says what the thing is.
+fn fit(name: &[String], whole_name: &str, senses: &[MoneySense], question: &Question) -> Fit {
     let joined = name.concat();
     let mut mask: Mask = 0;
     let mut best = vec![0.0_f64; name.len()];
@@ -257,7 +295,9 @@ fn fit(name: &[String], senses: &[MoneySense], question: &Question) -> Fit {
                 *best = best.max(likeness);
             }
         }
-        if name.len() > 1 && words::stem(&word.lower) == words::stem(&joined) {
+        let stem = words::stem(&word.lower);
+        let is_joined = name.len() > 1 && stem == words::stem(&joined);
+        if is_joined || joined != whole_name && stem == words::stem(whole_name) {
             (mask, whole) = (mask | 1 << at, 1.0);
         }
         if let Some((previous, text)) = before.filter(|(previous, _)| name.len() == 1 && previous + 1 == at)

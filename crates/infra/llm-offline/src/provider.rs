@@ -9,22 +9,23 @@ use serde_json::{Value, json};
 use loom_base::CallId;
 use loom_llm::{
     Capabilities, Chunk, ChunkStream, CompletionRequest, FinishReason, LlmError, LlmProvider, ToolDefinition,
-    ToolRole, Usage, estimate_message, estimate_text, estimate_tool,
+    Usage, estimate_message, estimate_text, estimate_tool,
 };
 
 use crate::answer;
 use crate::binding::{self, Plan};
 use crate::conversation::{Call, Conversation};
+use crate::lookups;
 use crate::matching::Matching;
+use crate::missing;
 use crate::pattern::Pattern;
 use crate::question::Question;
 use crate::reply;
 use crate::schema::Schema;
+use crate::tools::Tools;
 
 const NAME: &str = "offline";
 
-/// Patterns looked at for one question.
-const SEARCH_LIMIT: usize = 20;
 /// Runs tried for one question: the best plan, and twice the next best after an error.
 const MAX_RUNS: usize = 3;
 /// Less of a question than this is not understood.
@@ -74,21 +75,6 @@ pub(crate) enum Step {
     Say(String),
 }
 
-/// The tools it works through: a schema tool and a run tool for each backend, in the order of their names.
-struct Tools<'a> {
-    search: &'a ToolDefinition,
-    backends: Vec<(&'a ToolDefinition, &'a ToolDefinition)>,
-}
-
-impl<'a> Tools<'a> {
-    fn find(tools: &'a [ToolDefinition]) -> Option<Self> {
-        let with = |role: ToolRole| tools.iter().filter(move |tool| tool.role == Some(role));
-        let backends: Vec<_> = with(ToolRole::Schema).zip(with(ToolRole::RunPattern)).collect();
-        let search = with(ToolRole::SearchPatterns).next()?;
-        (!backends.is_empty()).then_some(Self { search, backends })
-    }
-}
-
 /// What to do next in a conversation: a pure function of the request.
 pub(crate) fn step(request: &CompletionRequest) -> Step {
     let Some(conversation) = Conversation::read(&request.messages) else {
@@ -96,11 +82,11 @@ pub(crate) fn step(request: &CompletionRequest) -> Step {
     };
     let Some(tools) = Tools::find(&request.tools) else {
         return Step::Say(reply::cannot(
-            "I need a database: this agent has no tools that search patterns, show a schema and run a pattern. Attach \
-             a backend to it, or give it a provider with a language model.",
+            "I need a database: this agent has no tools that search patterns, and show the schema of a backend and run \
+             a pattern on it. Attach a backend to it, or give it a provider with a language model.",
         ));
     };
-    let calls = lookups(&conversation, &tools);
+    let calls = lookups::lookups(&conversation, &tools);
     if !calls.is_empty() {
         return Step::Call(calls);
     }
@@ -108,29 +94,6 @@ pub(crate) fn step(request: &CompletionRequest) -> Step {
         Ok(findings) => next_run(&conversation, &tools, &findings),
         Err(attempts) => Step::Say(reply::failed(&attempts)),
     }
-}
-
-/// The searches that have not been made: the patterns for each question, a schema once in a conversation.
-fn lookups(conversation: &Conversation<'_>, tools: &Tools<'_>) -> Vec<(Arc<str>, Value)> {
-    let was_called = |tool: &ToolDefinition| conversation.since.iter().any(|call| *call.tool == *tool.name);
-    let mut calls = Vec::new();
-    if !was_called(tools.search) {
-        let question: String = conversation.question.chars().take(2_000).collect();
-        let input = json!({"question": question, "limit": SEARCH_LIMIT});
-        calls.push((Arc::clone(&tools.search.name), input));
-    }
-    for (schema, _) in &tools.backends {
-        if !was_called(schema) && result_of(conversation, schema).is_none() {
-            calls.push((Arc::clone(&schema.name), json!({})));
-        }
-    }
-    calls
-}
-
-/// The newest good result of a tool in the whole conversation.
-fn result_of<'a>(conversation: &'a Conversation<'_>, tool: &ToolDefinition) -> Option<&'a str> {
-    let calls = conversation.earlier.iter().chain(&conversation.since).rev();
-    calls.filter(|call| *call.tool == *tool.name).find_map(|call| call.outcome.and_then(Result::ok))
 }
 
 /// What the searches brought.
@@ -157,8 +120,8 @@ impl Findings {
         let found = found.ok_or_else(|| vec![failure(tools.search)])?;
         let patterns = Pattern::read_all(found).map_err(|reason| vec![unreadable(tools.search, reason)])?;
         let (mut schemas, mut failures) = (Vec::new(), Vec::new());
-        for (backend, (tool, _)) in tools.backends.iter().enumerate() {
-            match result_of(conversation, tool).map(Schema::read) {
+        for (backend, tool) in tools.backends.iter().map(|backend| backend.schema).enumerate() {
+            match lookups::schema(conversation, tool) {
                 Some(Ok(schema)) => schemas.push((backend, schema)),
                 Some(Err(reason)) => failures.push(unreadable(tool, reason)),
                 None => failures.push(failure(tool)),
@@ -188,10 +151,10 @@ fn next_run(conversation: &Conversation<'_>, tools: &Tools<'_>, findings: &Findi
         .collect();
     plans.sort_by(|a, b| b.verdict.score.total_cmp(&a.verdict.score));
     let call = |plan: &Plan<'_>| -> Option<(Arc<str>, Value)> {
-        let (_, run) = tools.backends.get(plan.backend)?;
+        let run = tools.backends.get(plan.backend)?.run;
         Some((Arc::clone(&run.name), json!({"pattern": plan.pattern.name, "parameters": plan.parameters()})))
     };
-    let is_run = |call: &&Call<'_>| tools.backends.iter().any(|(_, run)| *run.name == *call.tool);
+    let is_run = |call: &&Call<'_>| tools.backends.iter().any(|backend| *backend.run.name == *call.tool);
     let runs: Vec<&Call<'_>> = conversation.since.iter().filter(is_run).collect();
     let plan_of = |made: &Call<'_>| {
         plans
@@ -199,12 +162,16 @@ fn next_run(conversation: &Conversation<'_>, tools: &Tools<'_>, findings: &Findi
             .find(|plan| call(plan).is_some_and(|(tool, input)| *tool == *made.tool && input == *made.input))
     };
     if let Some((last, Some(Ok(result)))) = runs.last().map(|run| (run, run.outcome)) {
-        let Some(plan) = plan_of(last) else {
+        let plan_and_matching = plan_of(last).and_then(|plan| {
+            let (_, matching) = matchings.iter().find(|(backend, _)| *backend == plan.backend)?;
+            Some((plan, matching))
+        });
+        let Some((plan, matching)) = plan_and_matching else {
             return Step::Say(reply::cannot(
                 "The patterns or the schema changed while I looked. Please ask again.",
             ));
         };
-        return Step::Say(answer::answer(result, plan, question).unwrap_or_else(|reason| {
+        return Step::Say(answer::answer(result, plan, matching).unwrap_or_else(|reason| {
             reply::failed(&[(format!("Reading the result of `{}`", last.tool), reason)])
         }));
     }
@@ -246,7 +213,7 @@ fn question_back(
     let missing = || {
         let known = matchings.iter().filter(|(_, matching)| matching.finds_anything());
         let missing =
-            known.filter_map(|(_, matching)| Some((binding::missing(matching, patterns)?, matching)));
+            known.filter_map(|(_, matching)| Some((missing::missing(matching, patterns)?, matching)));
         missing.max_by(|(a, _), (b, _)| a.coverage.total_cmp(&b.coverage))
     };
     let Some(best) = plans.first() else {

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::answer::describe;
-use crate::binding::{Missing, Plan};
+use crate::binding::Plan;
 use crate::matching::Matching;
+use crate::missing::{Apart, Missing};
 use crate::pattern::Kind;
 use crate::question::Mask;
 use crate::schema::{Class, Column, Path};
@@ -24,23 +25,26 @@ pub(crate) fn cannot(reason: &str) -> String {
 pub(crate) fn ask_for_missing(missing: &Missing<'_>, matching: &Matching<'_>) -> String {
     let mut text =
         format!("I cannot answer this yet. The pattern {} fits best, but ", missing.pattern.shown());
-    let mut kinds: Vec<Kind> = missing.wanted.iter().map(|(_, kind)| *kind).collect();
-    kinds.dedup();
-    let wanted: Vec<String> =
-        missing.wanted.iter().map(|(name, kind)| format!("{} (`{name}`)", kind.wanted())).collect();
+    let wanted: Vec<String> = missing
+        .wanted
+        .iter()
+        .map(|one| format!("{} (`{}`)", one.parameter.kind.wanted(), one.parameter.name))
+        .collect();
+    let name = |table: usize| matching.schema.tables.get(table).map_or("?", |table| table.name.as_str());
     match missing.apart {
         _ if !wanted.is_empty() => {
             let _ = write!(text, "I did not find in your words {} that it needs.", wanted.join(" and "));
         }
-        Some((one, other)) => {
-            let name =
-                |table: usize| matching.schema.tables.get(table).map_or("?", |table| table.name.as_str());
+        Some(Apart::Join(one, other)) => {
             let _ = write!(
                 text,
                 "{} cannot be joined to {} along foreign keys in one way only and without counting anything twice.",
                 name(one),
                 name(other)
             );
+        }
+        Some(Apart::Reference(one, other)) => {
+            let _ = write!(text, "no single foreign key leads from {} to {}.", name(one), name(other));
         }
         None => text.push_str("each value it needs must have a word of its own."),
     }
@@ -49,11 +53,24 @@ pub(crate) fn ask_for_missing(missing: &Missing<'_>, matching: &Matching<'_>) ->
     if !words.is_empty() {
         let _ = write!(text, " Nothing in the schema is called: {}.", words.join(", "));
     }
-    for kind in kinds {
-        offer(&mut text, &nearest(matching, kind, missing.left_over, None));
+    for one in &missing.wanted {
+        let names = nearest(matching, one.parameter.kind, missing.left_over, &one.tables);
+        offer(&mut text, &format!("For `{}` the nearest names are", one.parameter.name), &names);
     }
-    if let Some((_, other)) = missing.apart.filter(|_| wanted.is_empty()) {
-        offer(&mut text, &nearest(matching, Kind::Measure, Mask::MAX, Some(other)));
+    match missing.apart.filter(|_| wanted.is_empty()) {
+        Some(Apart::Join(_, other)) => {
+            let reaches = |table: &usize| matches!(matching.schema.path(*table, other), Path::Through(_));
+            let tables: Vec<usize> = all_tables(matching).into_iter().filter(reaches).collect();
+            let names = nearest(matching, Kind::Measure, Mask::MAX, &tables);
+            offer(&mut text, &format!("Numeric columns that can be joined to {} are", name(other)), &names);
+        }
+        Some(Apart::Reference(_, other)) => {
+            let refers = |table: &usize| matching.schema.reference(*table, other).is_some();
+            let tables: Vec<usize> = all_tables(matching).into_iter().filter(refers).collect();
+            let names = nearest(matching, Kind::Table, Mask::MAX, &tables);
+            offer(&mut text, &format!("Tables that refer to {} are", name(other)), &names);
+        }
+        None => {}
     }
     cannot(&format!("{text} Please ask again with such a name."))
 }
@@ -81,7 +98,8 @@ pub(crate) fn ask_without(plan: &Plan<'_>, matching: &Matching<'_>) -> String {
         words.join(", ")
     );
     note_cut(&mut text, matching);
-    offer(&mut text, &nearest(matching, Kind::Column, plan.verdict.left_over, None));
+    let names = nearest(matching, Kind::Column, plan.verdict.left_over, &all_tables(matching));
+    offer(&mut text, "The names nearest to them are", &names);
     let _ = write!(text, " Without it the nearest would be to {nearest_plan}");
     cannot(&format!("{text} Please ask again without it, or with a name from the schema."))
 }
@@ -90,7 +108,8 @@ pub(crate) fn ask_without(plan: &Plan<'_>, matching: &Matching<'_>) -> String {
 pub(crate) fn nothing_matches(matching: &Matching<'_>) -> String {
     let mut text = "None of your words is the name of a table or column here.".to_owned();
     note_cut(&mut text, matching);
-    offer(&mut text, &nearest(matching, Kind::Table, Mask::MAX, None));
+    let names = nearest(matching, Kind::Table, Mask::MAX, &all_tables(matching));
+    offer(&mut text, "The tables with the nearest names are", &names);
     cannot(&format!("{text} Please ask again with such a name."))
 }
 
@@ -105,24 +124,23 @@ pub(crate) fn failed(attempts: &[(String, String)]) -> String {
 
 /// Says that names may be missing because the schema is too large.
 fn note_cut(text: &mut String, matching: &Matching<'_>) {
-    if matching.schema.is_cut {
-        let count = matching.schema.tables.len();
-        let _ = write!(
-            text,
-            " The schema is too large to be shown to me whole: I know its first {count} tables only."
-        );
+    if let Some(note) = matching.schema.cut_note() {
+        let _ = write!(text, " {note}");
     }
 }
 
-fn offer(text: &mut String, names: &[String]) {
+fn offer(text: &mut String, lead: &str, names: &[String]) {
     if !names.is_empty() {
-        let _ = write!(text, " The nearest names are: {}.", names.join(", "));
+        let _ = write!(text, " {lead}: {}.", names.join(", "));
     }
 }
 
-/// The names a parameter of `kind` could have that look most like the `words`, in tables that can be joined to the one
-/// they must be `reaching`.
-fn nearest(matching: &Matching<'_>, kind: Kind, words: Mask, reaching: Option<usize>) -> Vec<String> {
+fn all_tables(matching: &Matching<'_>) -> Vec<usize> {
+    (0..matching.schema.tables.len()).collect()
+}
+
+/// The names among `tables` that a parameter of `kind` could have and that look most like the `words`.
+fn nearest(matching: &Matching<'_>, kind: Kind, words: Mask, tables: &[usize]) -> Vec<String> {
     let fits = |column: &Column| match kind {
         Kind::Measure => column.is_measure(),
         Kind::Time => column.class == Class::Time,
@@ -142,10 +160,8 @@ fn nearest(matching: &Matching<'_>, kind: Kind, words: Mask, reaching: Option<us
         pairs.fold(0.0_f64, f64::max)
     };
     let mut names: Vec<(f64, String)> = Vec::new();
-    for (at, table) in matching.schema.tables.iter().enumerate() {
-        if reaching.is_some_and(|to| !matches!(matching.schema.path(at, to), Path::Through(_))) {
-            continue;
-        }
+    for at in tables.iter().copied() {
+        let Some(table) = matching.schema.tables.get(at) else { continue };
         let is_named = if matching.table_words(at) == 0 { 0.0 } else { 1.0 };
         if kind == Kind::Table {
             names.push((likeness(&table.words), table.name.clone()));

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::{partial, words};
+use crate::listing::{ColumnJson, Listing, TableJson};
+use crate::words;
 
 /// What a backend holds.
 #[derive(Debug, Default)]
@@ -22,9 +23,23 @@ pub(crate) struct Table {
     pub(crate) name: String,
     /// The words of its bare name, in lower case.
     pub(crate) words: Vec<String>,
+    /// Empty while the table is known by its name only.
     pub(crate) columns: Vec<Column>,
+    /// Whether its columns and keys were shown.
+    pub(crate) is_described: bool,
     primary_key: Vec<String>,
-    references: Vec<usize>,
+    pub(crate) references: Vec<Reference>,
+}
+
+/// A foreign key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Reference {
+    /// The table referred to.
+    pub(crate) to: usize,
+    /// The referring columns.
+    pub(crate) columns: Vec<String>,
+    /// The columns referred to; empty for the primary key.
+    referred: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -32,6 +47,8 @@ pub(crate) struct Column {
     pub(crate) name: String,
     /// The words of its name, in lower case, without those of its table in front.
     pub(crate) words: Vec<String>,
+    /// All of its name as one word, in lower case.
+    pub(crate) joined: String,
     pub(crate) class: Class,
     /// Whether it identifies a row, here or elsewhere.
     pub(crate) is_key: bool,
@@ -68,38 +85,6 @@ pub(crate) enum Path {
     None,
 }
 
-#[derive(Deserialize)]
-struct SchemaJson {
-    #[serde(default)]
-    dialect: String,
-    tables: Vec<TableJson>,
-}
-
-#[derive(Deserialize)]
-struct TableJson {
-    name: String,
-    #[serde(default)]
-    columns: Vec<ColumnJson>,
-    #[serde(default)]
-    primary_key: Vec<String>,
-    #[serde(default)]
-    foreign_keys: Vec<ForeignKeyJson>,
-}
-
-#[derive(Deserialize)]
-struct ColumnJson {
-    name: String,
-    #[serde(default)]
-    class: Class,
-}
-
-#[derive(Deserialize)]
-struct ForeignKeyJson {
-    #[serde(default)]
-    columns: Vec<String>,
-    references_table: String,
-}
-
 /// Words in table names that tell people nothing.
 const NOISE: &[&str] = &["tbl", "table", "dim", "fact", "t", "vw", "view"];
 /// Endings of columns that identify rather than count.
@@ -115,17 +100,18 @@ const UNITS: &[&str] =
     &["kg", "g", "km", "m", "m2", "m3", "cm", "mm", "l", "usd", "eur", "gbp", "pct", "ms", "sec", "hrs"];
 
 impl Schema {
-    /// Reads the tool's JSON; the reason when it is something else.
-    pub(crate) fn read(json: &str) -> Result<Self, String> {
-        let partial::Read { value: read, is_cut } = partial::read::<SchemaJson>(json)?;
+    /// The schema that was listed.
+    pub(crate) fn new(listing: Listing) -> Self {
         let places: BTreeMap<String, usize> =
-            read.tables.iter().enumerate().map(|(at, table)| (table.name.clone(), at)).collect();
-        let keeps_times_as_texts = read.dialect == "sqlite";
+            listing.tables.iter().enumerate().map(|(at, table)| (table.name.clone(), at)).collect();
+        let keeps_times_as_texts = listing.dialect == "sqlite";
         let table = |table: TableJson| {
             let words = bare_words(&table.name);
             let is_foreign = |name: &String| table.foreign_keys.iter().any(|key| key.columns.contains(name));
+            let is_described = table.columns.is_some();
             let columns = table
                 .columns
+                .unwrap_or_default()
                 .into_iter()
                 .map(|column| {
                     let is_key = table.primary_key.contains(&column.name) || is_foreign(&column.name);
@@ -136,15 +122,53 @@ impl Schema {
                     column
                 })
                 .collect();
-            let mut references: Vec<(usize, &[String])> = Vec::new();
-            for key in &table.foreign_keys {
-                let reference = places.get(&key.references_table).map(|to| (*to, key.columns.as_slice()));
-                references.extend(reference.filter(|reference| !references.contains(reference)));
+            let mut references: Vec<Reference> = Vec::new();
+            for key in table.foreign_keys {
+                let Some(to) = places.get(&key.references_table).copied() else { continue };
+                let reference = Reference { to, columns: key.columns, referred: key.references_columns };
+                if !references.contains(&reference) {
+                    references.push(reference);
+                }
             }
-            let references = references.into_iter().map(|(to, _)| to).collect();
-            Table { name: table.name, words, columns, primary_key: table.primary_key, references }
+            Table {
+                name: table.name,
+                words,
+                columns,
+                is_described,
+                primary_key: table.primary_key,
+                references,
+            }
         };
-        Ok(Self { dialect: read.dialect, is_cut, tables: read.tables.into_iter().map(table).collect() })
+        Self {
+            dialect: listing.dialect,
+            is_cut: listing.is_cut,
+            tables: listing.tables.into_iter().map(table).collect(),
+        }
+    }
+
+    /// How much of it is known, when it is not known whole.
+    pub(crate) fn cut_note(&self) -> Option<String> {
+        let described = self.tables.iter().filter(|table| table.is_described).count();
+        self.is_cut.then(|| {
+            format!(
+                "The schema is too large to be shown to me whole: I know the names of {} tables and the columns of \
+                 {described} of them.",
+                self.tables.len()
+            )
+        })
+    }
+
+    /// The referring and the referred column of the only foreign key from one table to another; `None` when there is
+    /// none, more than one, or one of several columns.
+    pub(crate) fn reference(&self, from: usize, to: usize) -> Option<(&str, &str)> {
+        let mut keys = self.tables.get(from)?.references.iter().filter(|reference| reference.to == to);
+        let only = keys.next().filter(|_| keys.next().is_none())?;
+        let referred =
+            if only.referred.is_empty() { &self.tables.get(to)?.primary_key } else { &only.referred };
+        match (only.columns.as_slice(), referred.as_slice()) {
+            ([column], [referred]) => Some((column, referred)),
+            _ => None,
+        }
     }
 
     /// The shortest way from `from` to `to`, many-to-one all along, so that nothing is counted twice.
@@ -155,7 +179,8 @@ impl Schema {
             let mut reached: BTreeMap<usize, (Vec<usize>, usize)> = BTreeMap::new();
             for table in edge {
                 let (steps, count) = ways.get(&table).cloned().unwrap_or_default();
-                for next in self.tables.get(table).into_iter().flat_map(|table| &table.references) {
+                let references = self.tables.get(table).into_iter().flat_map(|table| &table.references);
+                for next in references.map(|reference| &reference.to) {
                     if ways.contains_key(next) {
                         continue;
                     }
@@ -215,6 +240,7 @@ impl Table {
 impl Column {
     fn new(column: ColumnJson, table: &[String], is_key: bool) -> Self {
         let all = lower_words(&column.name);
+        let joined = all.concat();
         let stems = |words: &[String]| words.iter().map(|word| words::stem(word)).collect::<Vec<_>>();
         let after_table = all.get(table.len()..).filter(|rest| !rest.is_empty());
         let words = match after_table {
@@ -226,7 +252,7 @@ impl Column {
             words.pop();
         }
         let ends_as_key = words.last().is_some_and(|last| KEY_WORDS.contains(&last.as_str()));
-        Self { name: column.name, words, class: column.class, is_key: is_key || ends_as_key }
+        Self { name: column.name, words, joined, class: column.class, is_key: is_key || ends_as_key }
     }
 
     fn is_dated_text(&self) -> bool {
@@ -262,7 +288,8 @@ mod tests {
     use super::*;
 
     fn schema(tables: &serde_json::Value) -> Schema {
-        Schema::read(&serde_json::json!({"dialect": "sqlite", "tables": tables}).to_string()).unwrap()
+        let overview = serde_json::json!({"dialect": "sqlite", "tables": tables}).to_string();
+        Schema::new(Listing::read(&overview, []).unwrap())
     }
 
     fn table(name: &str, columns: &[(&str, &str)], references: &[(&str, &str)]) -> serde_json::Value {

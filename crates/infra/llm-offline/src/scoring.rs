@@ -61,6 +61,8 @@ impl<'a, 'm> Scoring<'a, 'm> {
     pub(crate) fn judge(&self, bound: &[(&str, Candidate)], joined: &[usize], cost: f64) -> Verdict {
         let question = self.matching.question;
         let tables = joined.iter().fold(0, |mask, table| mask | self.matching.table_words(*table));
+        let pairs = joined.iter().flat_map(|from| joined.iter().map(move |to| (*from, *to)));
+        let tables = pairs.fold(tables, |mask, (from, to)| mask | self.matching.key_words(from, to));
         let core = bound.iter().fold(0, |mask, (_, candidate)| mask | candidate.core);
         let context = bound.iter().fold(tables, |mask, (_, candidate)| mask | candidate.context);
         // How finely to cut time is the pattern's to say, whatever the column.
@@ -96,7 +98,7 @@ impl<'a, 'm> Scoring<'a, 'm> {
     }
 
     /// What it costs that the pattern does things nobody asked for, the dearest of them last.
-    fn unasked(&self, reaches_out: bool) -> Vec<f64> {
+    pub(crate) fn unasked(&self, reaches_out: bool) -> Vec<f64> {
         let question = self.matching.question;
         let own = self.pattern.concepts();
         let has = |fits: fn(Kind) -> bool| self.pattern.kinds().any(fits);

@@ -84,9 +84,9 @@ const CONCEPTS: &[(Concept, &str)] = &[
 ];
 
 /// Words that carry no meaning of their own in a question.
-const STOP_WORDS: &str = "a about across all also among an and any are as at be been by can could currently database \
-    did display do does each every find for from get give had has have hello hi how i in is it its just know let list \
-    many may me much must my need now of on or our per please s see shall should show some tell that the their them \
+const STOP_WORDS: &str = "a about across actually all also among an and any are as at be been by can could currently database \
+    did display do does each ever every exactly exist exists find for from get give had has have hello hi how i in is it its just know let list \
+    many may me much must my need now of on or our per please really s see shall should show some tell that the their them \
     there these they this those to us want was we were what when where which who whom whose why will with within would \
     you your";
 
@@ -97,6 +97,12 @@ const FILTER_LEADS: &str = "after at before called during equals for from in is 
 /// Words that compare or exclude: leaving them out would turn the answer into another one.
 const COMPARING: &str = "above after before below between equals except excluding exceeding fewer greater less like \
     longer more not older over shorter since than under until younger";
+
+/// Words between things and what they do not have.
+const EXCLUDING: &str = "without no never";
+
+/// Words for references that point to nothing.
+const DANGLING: &str = "orphan orphaned dangling unmatched";
 
 /// What people say for money that comes in, and what such columns are called.
 const EARNED_ASKED: &str = "amount earned earning income money revenue sale sell sold turnover value worth";
@@ -117,6 +123,14 @@ fn is_among(word: &str, list: &str) -> bool {
 
 pub(crate) fn is_stop_word(word: &str) -> bool {
     is_among(word, STOP_WORDS)
+}
+
+pub(crate) fn excludes(word: &str) -> bool {
+    is_among(word, EXCLUDING)
+}
+
+pub(crate) fn is_dangling(word: &str) -> bool {
+    is_among(word, DANGLING)
 }
 
 pub(crate) fn leads_to_a_filter(word: &str) -> bool {

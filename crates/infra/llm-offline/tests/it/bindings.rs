@@ -106,3 +106,19 @@ async fn what_cannot_be_bound_becomes_a_question_back() {
         assert!(text.contains("not a language model"), "{question}: {text}");
     }
 }
+
+#[tokio::test]
+async fn joined_words_are_found_in_names() {
+    const JOINED: &str = r#"{"dialect": "sqlite", "tables": [
+        {"name": "Track", "columns": [
+            {"name": "TrackId", "class": "integer"}, {"name": "TrackLength", "class": "integer"},
+            {"name": "sizeinbytes", "class": "integer"}], "primary_key": ["TrackId"]},
+        {"name": "album", "columns": [{"name": "playtime", "class": "integer"}], "primary_key": []}]}"#;
+    let cases = [
+        ("average tracklength", "average(measure = Track.TrackLength)"),
+        ("average track length", "average(measure = Track.TrackLength)"),
+        ("average play time of albums", "average(measure = album.playtime)"),
+        ("What is the total track_length?", "total(measure = Track.TrackLength)"),
+    ];
+    check(&found(JOINED, no_rows()), &cases).await;
+}

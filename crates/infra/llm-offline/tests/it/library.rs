@@ -187,10 +187,88 @@ async fn logistics_questions_are_bound() {
 }
 
 #[tokio::test]
+async fn things_that_nothing_refers_to_are_bound_by_the_foreign_key() {
+    let music = [
+        (
+            "Which customers have no invoices?",
+            "missing_related_rows(key = Customer.CustomerId, label = [Customer.FirstName,Customer.LastName], \
+             related_column = Invoice.CustomerId, related_table = Invoice, table = Customer)",
+        ),
+        (
+            "List 5 artists without albums",
+            "missing_related_rows(key = Artist.ArtistId, label = Artist.Name, limit = 5, \
+             related_column = Album.ArtistId, related_table = Album, table = Artist)",
+        ),
+        (
+            "Are there any employees without customers?",
+            "missing_related_rows(key = Employee.EmployeeId, label = [Employee.FirstName,Employee.LastName], \
+             related_column = Customer.SupportRepId, related_table = Customer, table = Employee)",
+        ),
+        (
+            "tracks that were never in a playlist",
+            "missing_related_rows(key = Track.TrackId, label = Track.Name, related_column = PlaylistTrack.TrackId, \
+             related_table = PlaylistTrack, table = Track)",
+        ),
+        (
+            "albums with dangling artists",
+            "orphaned_rows(column = Album.ArtistId, referenced_column = Artist.ArtistId, \
+             referenced_table = Artist, table = Album)",
+        ),
+    ];
+    check(&tools(MUSIC_SHOP), &music).await;
+    let logistics = [(
+        "Which clients have no shipments?",
+        "missing_related_rows(key = ops.clients.client_id, label = ops.clients.company_name, \
+         related_column = ops.shipments.client_id, related_table = ops.shipments, table = ops.clients)",
+    )];
+    check(&tools(LOGISTICS), &logistics).await;
+}
+
+#[tokio::test]
+async fn other_things_that_are_not_there_become_a_question_back() {
+    let cases = [
+        // The reference leads the other way: an album without an artist has none to refer to.
+        (MUSIC_SHOP, "Which albums have no artist?", "no single foreign key leads from Artist to Album"),
+        (MUSIC_SHOP, "Which albums have no artist?", "Tables that refer to Album are: Track."),
+        (LOGISTICS, "Which warehouses have no shipments?", "from ops.shipments to ops.warehouses"),
+        (MUSIC_SHOP, "Which customers with no fruit have invoices?", "fruit"),
+        (MUSIC_SHOP, "Which customers have no paid invoices?", "paid"),
+        (MUSIC_SHOP, "Which customers have no invoices of 2013?", "2013"),
+        (MUSIC_SHOP, "Which customers have no invoices and no company?", "what to do with: invoices"),
+        (MUSIC_SHOP, "How many artists have no albums?", "what to do with: no."),
+        (MUSIC_SHOP, "Which artists have no concerts?", "what to do with: concerts"),
+    ];
+    for (schema, question, expected) in cases {
+        let text = plan(&tools(schema), question).await;
+        assert!(text.contains(expected) && text.contains("not a language model"), "{question}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_measure_is_sought_in_the_table_that_the_question_names() {
+    let text = plan(&tools(MUSIC_SHOP), "What is the average track length by media type?").await;
+    assert!(text.contains("a numeric column (`measure`)"), "{text}");
+    assert!(text.contains("Nothing in the schema is called: length."), "{text}");
+    let offered = "For `measure` the nearest names are: Track.UnitPrice, Track.Milliseconds, Track.Bytes.";
+    assert!(text.contains(offered), "{text}");
+}
+
+#[tokio::test]
+async fn nothing_is_grouped_by_a_sum_of_money_that_is_not_named() {
+    let cases = [(
+        "Top 5 genres by quantity",
+        "top_by_total(label = Genre.Name, limit = 5, measure = InvoiceLine.Quantity)",
+    )];
+    check(&tools(MUSIC_SHOP), &cases).await;
+    let text = plan(&tools(MUSIC_SHOP), "Top 5 genres by quantity sold").await;
+    assert!(text.contains("what to do with: sold"), "{text}");
+}
+
+#[tokio::test]
 async fn what_the_library_cannot_answer_becomes_a_question_back() {
     let cases = [
         ("What is the longest track?", "a numeric column (`measure`)"),
-        ("Who is the best customer?", "The nearest names are: Invoice.Total"),
+        ("Who is the best customer?", "For `measure` the nearest names are: Invoice.Total"),
         ("Top 10 artists by sales", "Invoice cannot be joined to Artist"),
         ("How much money did we make in 2012?", "2012"),
         ("invoices by month for Germany", "Germany"),
