@@ -25,7 +25,7 @@ pub(crate) struct GeneratedFile {
 fn generate(root: &Path) -> Result<Vec<GeneratedFile>> {
     let mut files = vec![crate_map::generate(root)?];
     files.extend(error_pages::generate(root));
-    files.extend(proto::generate()?.into_iter().map(|(path, content)| GeneratedFile { path, content }));
+    files.extend(proto::generate(root)?.into_iter().map(|(path, content)| GeneratedFile { path, content }));
     Ok(files)
 }
 

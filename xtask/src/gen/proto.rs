@@ -14,9 +14,8 @@ const ROOTS: [&str; 1] = ["loom/v1/loom.proto"];
 const TARGET: &str = "crates/server/proto/src/gen";
 
 /// Every generated file with its content, by path relative to the workspace.
-pub(crate) fn generate() -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
-    let mut compiler = protox::Compiler::new([workspace.join("proto")])?;
+pub(crate) fn generate(root: &Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
+    let mut compiler = protox::Compiler::new([root.join("proto")])?;
     compiler.include_imports(true).include_source_info(true);
     compiler.open_files(ROOTS)?;
 
