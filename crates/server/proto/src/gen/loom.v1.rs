@@ -1108,7 +1108,7 @@ pub struct WeaveRequest {
     /// Not supported: refused.
     #[prost(message, optional, tag = "11")]
     pub occurred_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// How streamed text is sent. Used by the streaming calls only.
+    /// How streamed text is sent. Weave, which streams nothing, refuses it.
     #[prost(enumeration = "StreamMode", tag = "900")]
     pub stream_mode: i32,
     /// Cancels the turn when the caller's connection is lost. Otherwise the turn runs to its end and is
