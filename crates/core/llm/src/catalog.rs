@@ -52,7 +52,7 @@ pub struct Catalog {
 /// Dollars are given in cents for a million tokens to keep the table free of fractions.
 const BUILT_IN: &[(&str, &str, u64, u32, [i64; 4])] = &[
     // provider, model prefix, window, max output, cents per million: input, output, cache read, cache write.
-    // Published list prices; an operator's own override them.
+    // Published list prices. Those of `mock` are its own and no model's: what a script costs can be told beforehand.
     ("anthropic", "claude-opus-4*", 200_000, 32_000, [1_500, 7_500, 150, 1_875]),
     ("anthropic", "claude-opus-4-5*", 200_000, 64_000, [500, 2_500, 50, 625]),
     ("anthropic", "claude-sonnet-4*", 200_000, 64_000, [300, 1_500, 30, 375]),
@@ -63,7 +63,7 @@ const BUILT_IN: &[(&str, &str, u64, u32, [i64; 4])] = &[
     ("openai", "gpt-4.1-nano*", 1_047_576, 32_768, [10, 40, 3, 0]),
     ("openai", "gpt-4o*", 128_000, 16_384, [250, 1_000, 125, 0]),
     ("openai", "gpt-4o-mini*", 128_000, 16_384, [15, 60, 8, 0]),
-    ("mock", "*", 200_000, 8_192, [300, 1_500, 30, 375]),
+    ("mock", "*", 200_000, 8_192, [100, 200, 10, 125]),
     ("offline", "*", 200_000, 8_192, [0, 0, 0, 0]),
 ];
 
