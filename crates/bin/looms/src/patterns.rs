@@ -28,13 +28,15 @@ pub(crate) fn validate(files: &[PathBuf], format: Format, out: &mut dyn Write) -
         Format::Json => writeln!(out, "{}", json!({ "patterns": patterns, "problems": problems }))?,
         Format::Text => {
             problems.iter().try_for_each(|problem| writeln!(out, "{problem}"))?;
-            writeln!(out, "{patterns} patterns are valid")?;
         }
     }
-    if problems.is_empty() {
-        return Ok(());
+    match (problems.len(), format) {
+        (0, Format::Json) => Ok(()),
+        (0, Format::Text) if patterns == 1 => Ok(writeln!(out, "1 pattern is valid")?),
+        (0, Format::Text) => Ok(writeln!(out, "{patterns} patterns are valid")?),
+        (1, _) => Err(Failure::new(ErrorCode::InvalidPattern, "1 file cannot be used")),
+        (files, _) => Err(Failure::new(ErrorCode::InvalidPattern, format!("{files} files cannot be used"))),
     }
-    Err(Failure::new(ErrorCode::InvalidPattern, format!("{} files cannot be used", problems.len())))
 }
 
 fn yaml_files(path: &Path) -> Vec<PathBuf> {

@@ -69,8 +69,15 @@ async fn pattern_files_are_checked_all_at_once() {
     let home = Home::bare();
     home.write("patterns/good.yaml", "name: good\ndescription: fine\nintents: [do it]\n");
     let said = home.run(["pattern", "validate", "patterns/good.yaml"]).await.worked();
-    assert!(said.contains('1'), "{said}");
+    assert_eq!(said, "1 pattern is valid\n");
     home.write("patterns/tab.yaml", "name: x\n\tdescription: y\n");
+    let said = home.run(["pattern", "validate", "patterns"]).await;
+    assert!(
+        said.err.contains("1 file cannot be used") && !said.out.contains("valid"),
+        "{}{}",
+        said.out,
+        said.err
+    );
     home.write("patterns/key.yaml", "name: x\ndescripton: y\n");
     let said = home.run(["pattern", "validate", "patterns"]).await;
     assert_eq!(said.code, 5, "{}", said.err);

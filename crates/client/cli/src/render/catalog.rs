@@ -31,7 +31,7 @@ pub(crate) fn agent(agent: &AgentInfo, style: Style, out: &mut dyn Write) -> io:
     fields.add("description", &config.description);
     fields.add("backends", &config.backends.join(", "));
     fields.add("tools", &config.tools.unwrap_or_default().builtin.join(", "));
-    fields.add("sessions in memory", &count(agent.active_sessions.into()));
+    fields.add("active sessions", &count(agent.active_sessions.into()));
     fields.add("messages", &count(agent.total_messages));
     fields.add("created", &moment(agent.created_at));
     fields.add("changed", &moment(agent.updated_at));
