@@ -9,7 +9,7 @@ pub(crate) struct Terms {
     pub(crate) pairs: Vec<String>,
 }
 
-/// Words that shape a question without saying what it is about.
+/// Words that shape a question without saying what it is about. Sorted.
 const FUNCTION_WORDS: &[&str] = &[
     "a", "about", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can",
     "could", "did", "do", "does", "for", "from", "give", "had", "has", "have", "how", "i", "if", "in",
@@ -33,7 +33,7 @@ pub(crate) fn terms(sentence: &str) -> Terms {
         }
         let (term, meaningful) = if word.bytes().all(|byte| byte.is_ascii_digit()) {
             (NUMBER.to_owned(), false)
-        } else if FUNCTION_WORDS.contains(&word.as_str()) {
+        } else if FUNCTION_WORDS.binary_search(&word.as_str()).is_ok() {
             (word, false)
         } else {
             (stem(&word), true)
@@ -96,6 +96,11 @@ fn undouble(base: &str) -> &str {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn function_words_are_sorted() {
+        assert!(FUNCTION_WORDS.is_sorted());
+    }
 
     #[test]
     fn the_forms_of_a_word_meet() {

@@ -114,7 +114,7 @@ impl Server {
         let pool = loom_proto::descriptor_pool();
         let gateway = Gateway::new(pool, stack.clone(), options)?;
         let ready = options.ready.clone();
-        let front = Front::new(gateway, options)?;
+        let front = Front::new(gateway, options);
         let cors = cors(&options.allowed_origins);
         Ok(Self { stack, front, cors, health, ready, limits, closing })
     }

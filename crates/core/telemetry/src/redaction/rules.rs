@@ -1,7 +1,7 @@
 //! The rules: what secrets and personal data look like.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use regex::{Captures, Regex, RegexSet};
 
@@ -31,14 +31,18 @@ pub(super) struct Rules {
 
 /// One kind of secret or personal datum.
 pub(super) struct Rule {
-    pattern: Regex,
+    source: String,
+    /// Compiled at its first match: most processes never see one.
+    pattern: OnceLock<Regex>,
     replace: Replace,
 }
 
 impl Rule {
     /// `text` with every match replaced.
+    #[expect(clippy::expect_used, reason = "the patterns are constants that a test compiles")]
     pub(super) fn apply<'text>(&self, text: &'text str) -> Cow<'text, str> {
-        self.pattern.replace_all(text, self.replace)
+        let pattern = self.pattern.get_or_init(|| Regex::new(&self.source).expect("a constant pattern"));
+        pattern.replace_all(text, self.replace)
     }
 }
 
@@ -47,11 +51,8 @@ impl Rules {
     fn compile() -> Self {
         let sources = sources();
         let set = RegexSet::new(sources.iter().map(|(pattern, _)| pattern)).expect("constant patterns");
-        let compile = |(pattern, replace): (String, Replace)| Rule {
-            pattern: Regex::new(&pattern).expect("a constant pattern"),
-            replace,
-        };
-        Self { set, list: sources.into_iter().map(compile).collect() }
+        let rule = |(source, replace)| Rule { source, pattern: OnceLock::new(), replace };
+        Self { set, list: sources.into_iter().map(rule).collect() }
     }
 }
 

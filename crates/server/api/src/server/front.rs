@@ -1,7 +1,7 @@
 //! The HTTP listener's service: the guard, the probes, and the gateway behind them.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tonic::body::Body;
 use tower::Service;
 
-use super::{Error, Exposure, Options, guard};
+use super::{Exposure, Options, guard};
 use crate::error::{http_status, problem_response};
 use crate::gateway::Gateway;
 use crate::measure::Measured;
@@ -38,11 +38,12 @@ struct Rules {
     ids: Arc<dyn IdSource>,
     ready: watch::Receiver<bool>,
     metrics: Arc<Metrics>,
-    openapi: Bytes,
+    /// Made when it is first asked for.
+    openapi: OnceLock<Result<Bytes, Failure>>,
 }
 
 impl Front {
-    pub(super) fn new(gateway: Gateway<Stack>, options: &Options) -> Result<Self, Error> {
+    pub(super) fn new(gateway: Gateway<Stack>, options: &Options) -> Self {
         let rules = Rules {
             exposure: options.exposure,
             allowed_origins: options.allowed_origins.clone(),
@@ -51,9 +52,9 @@ impl Front {
             ids: Arc::clone(&options.ids),
             ready: options.ready.clone(),
             metrics: Arc::clone(&options.metrics),
-            openapi: crate::openapi()?.to_string().into(),
+            openapi: OnceLock::new(),
         };
-        Ok(Self { gateway, rules: Arc::new(rules) })
+        Self { gateway, rules: Arc::new(rules) }
     }
 }
 
@@ -109,10 +110,19 @@ impl Rules {
             "/metrics" => {
                 Some(self.allowed(request, || text(StatusCode::OK, OPENMETRICS, self.metrics.render())))
             }
-            "/openapi.json" => {
-                Some(self.allowed(request, || text(StatusCode::OK, "application/json", self.openapi.clone())))
-            }
+            "/openapi.json" => Some(self.allowed(request, || self.openapi())),
             _ => None,
+        }
+    }
+
+    fn openapi(&self) -> Response<Body> {
+        let made = self.openapi.get_or_init(|| match crate::openapi() {
+            Ok(document) => Ok(document.to_string().into()),
+            Err(error) => Err(Failure::new(ErrorCode::Internal, error.to_string())),
+        });
+        match made {
+            Ok(document) => text(StatusCode::OK, "application/json", document.clone()),
+            Err(failure) => problem_response(failure, http_status(failure.code), None),
         }
     }
 
