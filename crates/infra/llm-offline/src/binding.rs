@@ -178,6 +178,9 @@ impl<'a> Search<'a, '_> {
                 }
             }
         }
+        if self.scoring.counts_in_vain(&bound) {
+            return None;
+        }
         let joined = self.join(base, &bound)?;
         let verdict = self.scoring.judge(&bound, &joined, cost);
         let name = |table: &usize| self.matching.schema.tables.get(*table).map(|table| table.name.clone());

@@ -46,12 +46,13 @@ pub(crate) fn missing<'a>(matching: &Matching<'_>, patterns: &'a [Pattern]) -> O
         let missing = known.missing();
         #[expect(clippy::cast_precision_loss, reason = "a pattern has few parameters")]
         let wanted = missing.wanted.len() as f64;
-        let unasked: f64 = Scoring::new(matching, pattern, 0).unasked(false).iter().sum();
+        let scoring = Scoring::new(matching, pattern, 0);
+        let unasked: f64 = scoring.unasked(false).iter().sum();
         let weight = missing.coverage + scoring::share::CONFIDENCE * pattern.confidence
             - scoring::cost::MISSING * wanted
             - unasked;
         let lacks = !missing.wanted.is_empty() || missing.apart.is_some();
-        lacks.then_some((weight, missing))
+        (lacks && !scoring.counts_instead_of_measuring()).then_some((weight, missing))
     });
     weighed.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, missing)| missing)
 }

@@ -84,6 +84,7 @@ impl Question {
                     || number.is_some()
                     || words::is_comparing(word) && phrase.is_none()
                     || words::leads_to_a_filter(led_by)
+                    || words::is_size(word)
                     || concept.is_some_and(Concept::changes_the_answer),
             });
         }
@@ -117,6 +118,11 @@ impl Question {
     /// Whether it asks who has most or least of something, which is a count unless a measure is named.
     pub(crate) fn compares_counts(&self) -> bool {
         self.words.iter().any(|word| matches!(word.lower.as_str(), "most" | "fewest" | "least"))
+    }
+
+    /// Whether it asks for what is largest or smallest in a way that no count of rows answers: the longest track.
+    pub(crate) fn compares_sizes(&self) -> bool {
+        self.words.iter().any(|word| words::is_size(&word.lower))
     }
 }
 

@@ -96,8 +96,10 @@ const CODE_WORDS: &[&str] = &["code", "zip", "postcode", "postal", "phone", "fax
 const TIME_WORDS: &[&str] = &["date", "datetime", "time", "timestamp", "at", "on"];
 
 /// Units that end a column's name without saying what it holds.
-const UNITS: &[&str] =
-    &["kg", "g", "km", "m", "m2", "m3", "cm", "mm", "l", "usd", "eur", "gbp", "pct", "ms", "sec", "hrs"];
+const UNITS: &[&str] = &[
+    "kg", "g", "mg", "lb", "oz", "km", "m", "m2", "m3", "cm", "mm", "mi", "ft", "l", "ml", "kb", "mb", "gb",
+    "usd", "eur", "gbp", "pct", "ms", "sec", "hrs",
+];
 
 impl Schema {
     /// The schema that was listed.
@@ -201,6 +203,10 @@ impl Schema {
 }
 
 impl Table {
+    pub(crate) fn has_key(&self) -> bool {
+        !self.primary_key.is_empty()
+    }
+
     /// The columns that name its rows: several are to be shown together. Empty when nothing does.
     pub(crate) fn naming_columns(&self) -> Vec<usize> {
         let with = |words: &[&str]| {
@@ -225,9 +231,10 @@ impl Table {
             }
         }
         let by_word = ["title", "label"].iter().find_map(|word| with(&[word])).or_else(|| ending("name"));
-        let by_word = by_word.or_else(|| {
-            ["title", "label", "code", "email", "number", "reference"].iter().find_map(|word| ending(word))
-        });
+        // A number of the thing itself names it; that of something else, such as a phone, does not.
+        let by_word = by_word
+            .or_else(|| ["title", "label"].iter().find_map(|word| ending(word)))
+            .or_else(|| ["code", "email", "number", "reference"].iter().find_map(|word| with(&[word])));
         let key = || match self.primary_key.as_slice() {
             [only] => self.columns.iter().position(|column| column.name == *only),
             _ => None,
@@ -336,6 +343,11 @@ mod tests {
         assert_eq!(naming(&[id, ("note", "text"), ("staff_member_name", "text")]), ["staff_member_name"]);
         assert_eq!(naming(&[id, ("note", "text"), ("product_title", "text")]), ["product_title"]);
         assert_eq!(naming(&[id, ("address", "text"), ("total", "number")]), ["id"]);
+        assert_eq!(
+            naming(&[id, ("postal_code", "text"), ("staff_member_code", "text")]),
+            ["staff_member_code"]
+        );
+        assert_eq!(naming(&[id, ("postal_code", "text")]), ["id"]);
         assert_eq!(naming(&[("note", "text")]), ["note"]);
         assert!(naming(&[("amount", "number")]).is_empty());
     }

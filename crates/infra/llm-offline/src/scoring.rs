@@ -3,6 +3,7 @@
 use crate::matching::{Candidate, Matching};
 use crate::pattern::{Kind, Pattern};
 use crate::question::Mask;
+use crate::schema::Table;
 use crate::words::Concept;
 
 /// What is to be said of a plan.
@@ -90,10 +91,47 @@ impl<'a, 'm> Scoring<'a, 'm> {
         Verdict { left_over, leaves_out, strays, coverage, score: merit - cost }
     }
 
-    /// The words that call for what rows are grouped by.
+    /// Whether these values would only count what cannot be answered by counting.
+    pub(crate) fn counts_in_vain(&self, bound: &[(&str, Candidate)]) -> bool {
+        self.counts_instead_of_measuring() || self.counts_each_row(bound)
+    }
+
+    /// Whether the largest by some measure is asked for and the pattern has none.
+    pub(crate) fn counts_instead_of_measuring(&self) -> bool {
+        let question = self.matching.question;
+        let measures = self.pattern.kinds().any(|kind| kind == Kind::Measure);
+        !measures && question.compares_sizes() && !question.asks_for(Concept::Count)
+    }
+
+    /// Whether the rows of a table would be counted for each row of the same table.
+    fn counts_each_row(&self, bound: &[(&str, Candidate)]) -> bool {
+        let of_kind = |kind: Kind| {
+            let is_meant = move |name: &str| {
+                self.pattern.parameters.iter().any(|one| one.name == name && one.kind == kind)
+            };
+            bound.iter().find(|(name, _)| is_meant(name)).map(|(_, candidate)| candidate)
+        };
+        let (Some(counted), Some(label), None) =
+            (of_kind(Kind::Table), of_kind(Kind::Label), of_kind(Kind::Measure))
+        else {
+            return false;
+        };
+        let is_row = |at: usize| {
+            let has_key = self.matching.schema.tables.get(at).is_some_and(Table::has_key);
+            has_key && self.matching.row_names(at).is_some_and(|names| names.value == label.value)
+        };
+        self.pattern.concepts().contains(&Concept::Count)
+            && counted.table == label.table
+            && counted.table.is_some_and(is_row)
+    }
+
+    /// The words that call for what there is one row of.
     fn grouping(&self, bound: &[(&str, Candidate)]) -> Mask {
+        let concepts = self.pattern.concepts();
+        let lists = concepts.contains(&Concept::Rows) && !concepts.contains(&Concept::Count);
+        let is_for_rows = |kind: Kind| kind.groups() || lists && kind == Kind::Table;
         let groups =
-            |name: &str| self.pattern.parameters.iter().any(|one| one.name == name && one.kind.groups());
+            |name: &str| self.pattern.parameters.iter().any(|one| one.name == name && is_for_rows(one.kind));
         bound.iter().filter(|(name, _)| groups(name)).fold(0, |mask, (_, candidate)| mask | candidate.core)
     }
 

@@ -114,6 +114,10 @@ const SPENT_COLUMNS: &str = "amount charge cost fee paid payment spend subtotal 
 const PRICE_ASKED: &str = "cheap cheapest cost expensive price priced";
 const PRICE_COLUMNS: &str = "charge cost fee price rate";
 
+/// Superlatives of a measure.
+const SIZES: &str =
+    "highest largest biggest greatest max maximum longest lowest smallest min minimum shortest cheapest";
+
 /// The numbers from zero, in words.
 const NUMBER_WORDS: &str = "zero one two three four five six seven eight nine ten eleven twelve";
 
@@ -127,6 +131,10 @@ pub(crate) fn is_stop_word(word: &str) -> bool {
 
 pub(crate) fn excludes(word: &str) -> bool {
     is_among(word, EXCLUDING)
+}
+
+pub(crate) fn is_size(word: &str) -> bool {
+    is_among(word, SIZES)
 }
 
 pub(crate) fn is_dangling(word: &str) -> bool {

@@ -133,6 +133,12 @@ async fn music_shop_questions_are_bound() {
             "Total spend by country",
             "summary_by_group(label = Invoice.BillingCountry, measure = Invoice.Total)",
         ),
+        ("Which employees were hired last?", "recent_rows(table = Employee, time = Employee.HireDate)"),
+        (
+            "How many invoice lines does each invoice have?",
+            "count_by_group(label = Invoice.InvoiceId, table = InvoiceLine)",
+        ),
+        ("Which genre has the highest number of tracks?", "top_by_count(label = Genre.Name, table = Track)"),
         ("Distribution of customers' countries", "distribution(column = Customer.Country)"),
         (
             "Top 3 customers in each country by total spend",
@@ -268,6 +274,8 @@ async fn nothing_is_grouped_by_a_sum_of_money_that_is_not_named() {
 async fn what_the_library_cannot_answer_becomes_a_question_back() {
     let cases = [
         ("What is the longest track?", "a numeric column (`measure`)"),
+        ("Which artist has the longest tracks?", "a numeric column (`measure`)"),
+        ("Which playlist is the largest?", "I cannot answer this yet"),
         ("Who is the best customer?", "For `measure` the nearest names are: Invoice.Total"),
         ("Top 10 artists by sales", "Invoice cannot be joined to Artist"),
         ("How much money did we make in 2012?", "2012"),
