@@ -1,0 +1,72 @@
+//! Whether the store works.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use loom_base::Clock;
+use loom_store::{Error, HealthStore, PoolUse, StoreKind, StoreStatus};
+use sqlx::{PgConnection, PgPool};
+
+use crate::error::{Failure, unavailable};
+use crate::row::Row;
+use crate::writer::{Queue, Write};
+
+/// The size is that of the whole database, also of what others keep in it.
+const STATUS: &str = "
+SELECT (SELECT max(version) FROM _sqlx_migrations) AS migration, pg_database_size(current_database()) AS bytes";
+
+/// What a look at the store needs.
+pub(crate) struct Health {
+    queue: Queue,
+    reads: PgPool,
+    clock: Arc<dyn Clock>,
+}
+
+impl Health {
+    pub(crate) const fn new(queue: Queue, reads: PgPool, clock: Arc<dyn Clock>) -> Self {
+        Self { queue, reads, clock }
+    }
+}
+
+#[async_trait]
+impl HealthStore for Health {
+    /// After a failure, this writes: so readiness comes back although nothing else is sent here meanwhile, and a server
+    /// that is gone is found out without waiting for a connection.
+    async fn status(&self) -> Result<StoreStatus, Error> {
+        if !self.queue.is_healthy() {
+            self.queue.write(Probe).await?;
+        }
+        let start = self.clock.now();
+        let row = sqlx::query(STATUS).fetch_one(&self.reads).await.map_err(|error| {
+            self.queue.doubt();
+            unavailable(&error)
+        })?;
+        let latency = self.clock.now().since(start);
+        let row = Row::new(&row, "status", "migration");
+        Ok(StoreStatus {
+            kind: StoreKind::Postgres,
+            latency,
+            migration: row.get("migration")?,
+            pool: PoolUse {
+                open: self.reads.size(),
+                idle: u32::try_from(self.reads.num_idle()).unwrap_or(u32::MAX),
+                most: self.reads.options().get_max_connections(),
+            },
+            bytes: Some(row.number("bytes")?),
+        })
+    }
+}
+
+/// A write that changes nothing.
+struct Probe;
+
+#[async_trait]
+impl Write for Probe {
+    type Reply = ();
+
+    async fn write(&self, connection: &mut PgConnection) -> Result<Result<(), Error>, Failure> {
+        // Of no row, so that processes that probe at once do not wait for each other.
+        sqlx::query("UPDATE meta SET value = value WHERE key = ''").execute(connection).await?;
+        Ok(Ok(()))
+    }
+}

@@ -1,0 +1,86 @@
+//! Spans, committed without waiting for the disk.
+
+use async_trait::async_trait;
+use loom_base::TraceId;
+use loom_store::{Error, SpanRecord, SpanStore};
+use sqlx::PgPool;
+use sqlx::postgres::PgRow;
+
+use crate::error::unavailable;
+use crate::row::Row;
+use crate::text::stored;
+
+const ADD: &str = "
+INSERT INTO spans (trace_id, id, parent, name, started_at, ended_at, attributes)
+SELECT trace_id, id, parent, name, started_at, ended_at, attributes::json
+FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::text[])
+     WITH ORDINALITY AS n (trace_id, id, parent, name, started_at, ended_at, attributes, place)
+ORDER BY place";
+
+/// What another process is removing it may remove.
+const TRIM: &str = "
+DELETE FROM spans
+WHERE number IN (SELECT number FROM spans WHERE number <= (SELECT max(number) FROM spans) - $1
+                 FOR UPDATE SKIP LOCKED)";
+
+/// The stored spans.
+pub(crate) struct Spans {
+    pool: PgPool,
+    most: u32,
+}
+
+impl Spans {
+    /// Spans in `pool`, the newest `most` of them.
+    pub(crate) const fn new(pool: PgPool, most: u32) -> Self {
+        Self { pool, most }
+    }
+}
+
+#[async_trait]
+impl SpanStore for Spans {
+    async fn append(&self, spans: Vec<SpanRecord>) -> Result<(), Error> {
+        let attributes = |span: &SpanRecord| serde_json::json!(span.attributes).to_string();
+        let add = sqlx::query(ADD)
+            .bind(spans.iter().map(|span| span.trace.to_string()).collect::<Vec<_>>())
+            .bind(spans.iter().map(|span| span.id.cast_signed()).collect::<Vec<_>>())
+            .bind(spans.iter().map(|span| span.parent.map(u64::cast_signed)).collect::<Vec<_>>())
+            .bind(spans.iter().map(|span| stored(&span.name)).collect::<Vec<_>>())
+            .bind(spans.iter().map(|span| span.started_at.as_micros()).collect::<Vec<_>>())
+            .bind(spans.iter().map(|span| span.ended_at.as_micros()).collect::<Vec<_>>())
+            .bind(spans.iter().map(attributes).collect::<Vec<_>>());
+        let write = async {
+            let mut transaction = self.pool.begin().await?;
+            add.execute(&mut *transaction).await?;
+            sqlx::query(TRIM).bind(i64::from(self.most)).execute(&mut *transaction).await?;
+            transaction.commit().await
+        };
+        write.await.map_err(|error| unavailable(&error))
+    }
+
+    async fn of_trace(&self, trace: TraceId) -> Result<Vec<SpanRecord>, Error> {
+        let query = "
+            SELECT trace_id, id, parent, name, started_at, ended_at, attributes
+            FROM spans
+            WHERE trace_id = $1
+            ORDER BY started_at, number";
+        let rows = sqlx::query(query)
+            .bind(trace.to_string())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        rows.iter().map(record).collect()
+    }
+}
+
+fn record(row: &PgRow) -> Result<SpanRecord, Error> {
+    let row = Row::new(row, "span of trace", "trace_id");
+    Ok(SpanRecord {
+        trace: row.parse("trace_id")?,
+        id: row.get::<i64>("id")?.cast_unsigned(),
+        parent: row.get::<Option<i64>>("parent")?.map(i64::cast_unsigned),
+        name: row.text("name")?,
+        started_at: row.time("started_at")?,
+        ended_at: row.time("ended_at")?,
+        attributes: row.json("attributes")?,
+    })
+}

@@ -1,0 +1,143 @@
+//! The way to the writer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use loom_base::SessionId;
+use loom_store::{Advance, Error, Receipt};
+use sqlx::PgConnection;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::error::{Failure, closed};
+use crate::writer::steps::StepJob;
+use crate::writer::{Job, Pending};
+
+/// A change, other than a step of a turn, that happens in one transaction.
+#[async_trait]
+pub(crate) trait Write: Send + Sync + 'static {
+    /// What the caller gets.
+    type Reply: Send + 'static;
+
+    /// Writes it. An inner error is the caller's answer and has written nothing; an outer one takes the transaction
+    /// back. May be called again after that.
+    async fn write(&self, connection: &mut PgConnection) -> Result<Result<Self::Reply, Error>, Failure>;
+
+    /// The session that it changes, to be locked before anything of the transaction is written.
+    fn session(&self) -> Option<&SessionId> {
+        None
+    }
+}
+
+/// What the writer and everyone else know of the writer.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Whether the last transaction could be written.
+    pub(super) healthy: AtomicBool,
+    commits: AtomicU64,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { healthy: AtomicBool::new(true), commits: AtomicU64::new(0) }
+    }
+}
+
+impl Shared {
+    pub(super) fn committed(&self) {
+        self.healthy.store(true, Ordering::Release);
+        self.commits.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// Hands jobs to the writer. They are written in the order they are handed in.
+#[derive(Clone)]
+pub(crate) struct Queue {
+    sender: mpsc::UnboundedSender<Job>,
+    shared: Arc<Shared>,
+    messages: watch::Receiver<u64>,
+}
+
+impl Queue {
+    pub(super) const fn new(
+        sender: mpsc::UnboundedSender<Job>,
+        shared: Arc<Shared>,
+        messages: watch::Receiver<u64>,
+    ) -> Self {
+        Self { sender, shared, messages }
+    }
+
+    /// Queues a step at once; the receipt resolves after its commit.
+    pub(crate) fn advance(&self, step: Advance) -> Receipt {
+        let (job, receipt) = StepJob::new(step);
+        let sent = self.sender.send(Job::Step(Box::new(job)));
+        Box::pin(async move {
+            sent.map_err(|_| closed())?;
+            receipt.await.unwrap_or_else(|_| Err(closed()))
+        })
+    }
+
+    /// Queues a write and waits for its commit.
+    pub(crate) async fn write<W: Write>(&self, write: W) -> Result<W::Reply, Error> {
+        let (reply, answer) = oneshot::channel();
+        let slot = Slot { write, answer: None, reply };
+        self.sender.send(Job::Other(Box::new(slot))).map_err(|_| closed())?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Asks the writer to end after what is queued.
+    pub(crate) fn close(&self) {
+        // A writer that has ended already needs no asking.
+        let _ = self.sender.send(Job::Close);
+    }
+
+    /// Changes when messages are committed, and ends with the writer.
+    pub(crate) fn messages(&self) -> watch::Receiver<u64> {
+        self.messages.clone()
+    }
+
+    /// Whether the last transaction could be written.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.shared.healthy.load(Ordering::Acquire)
+    }
+
+    /// Says that the database may be gone: until the next commit it is not healthy.
+    pub(crate) fn doubt(&self) {
+        self.shared.healthy.store(false, Ordering::Release);
+    }
+
+    /// Transactions committed so far.
+    pub(crate) fn commits(&self) -> u64 {
+        self.shared.commits.load(Ordering::Acquire)
+    }
+}
+
+struct Slot<W: Write> {
+    write: W,
+    answer: Option<Result<W::Reply, Error>>,
+    reply: oneshot::Sender<Result<W::Reply, Error>>,
+}
+
+impl<W: Write> Pending for Slot<W> {
+    fn write<'a>(&'a mut self, connection: &'a mut PgConnection) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            self.answer = Some(self.write.write(connection).await?);
+            Ok(())
+        })
+    }
+
+    fn session(&self) -> Option<&SessionId> {
+        self.write.session()
+    }
+
+    fn settle(self: Box<Self>, committed: Result<(), Error>) {
+        let answer = match (committed, self.answer) {
+            (Ok(()), Some(answer)) => answer,
+            (Ok(()), None) => Err(closed()),
+            (Err(error), _) => Err(error),
+        };
+        // Whoever asked may have gone; the write stands.
+        let _ = self.reply.send(answer);
+    }
+}

@@ -1,0 +1,64 @@
+//! Reads what is stored of the turns and sessions that a batch is about.
+
+use loom_agent::Spent;
+use loom_store::admission::{Heads, SessionHead, TurnHead};
+use loom_store::{Advance, Error};
+use sqlx::PgConnection;
+
+use crate::error::Failure;
+use crate::row::Row;
+
+/// The state of each step's turn and session, one row for each step in the order given.
+const READ: &str = "
+SELECT j.turn_id, t.session_id, t.events, t.ended_at,
+       t.input_tokens, t.output_tokens, t.cache_read_tokens, t.cache_write_tokens, t.cost, t.model_calls, t.tool_calls,
+       s.epoch, s.next_message, e.append_id
+FROM unnest($1::text[], $2::bigint[], $3::text[]) WITH ORDINALITY AS j (turn_id, seq, session_id, place)
+LEFT JOIN sessions AS s ON s.id = j.session_id
+LEFT JOIN turns AS t ON t.id = j.turn_id
+LEFT JOIN turn_events AS e ON e.turn_id = j.turn_id AND e.seq = j.seq
+ORDER BY j.place";
+
+/// The heads that `steps` are admitted by.
+pub(super) async fn read(
+    connection: &mut PgConnection,
+    steps: impl Iterator<Item = &Advance> + Clone + Send,
+) -> Result<Heads, Failure> {
+    let found = sqlx::query(READ)
+        .bind(steps.clone().map(|step| step.turn.to_string()).collect::<Vec<_>>())
+        .bind(steps.clone().map(|step| i64::from(step.expected_seq)).collect::<Vec<_>>())
+        .bind(steps.clone().map(|step| step.session.as_str()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    let mut heads = Heads::default();
+    for (step, row) in steps.zip(&found) {
+        add(&mut heads, step, &Row::new(row, "turns", "turn_id")).map_err(Failure::Refused)?;
+    }
+    Ok(heads)
+}
+
+fn add(heads: &mut Heads, step: &Advance, row: &Row<'_>) -> Result<(), Error> {
+    if row.get::<Option<i64>>("epoch")?.is_some() {
+        let head = SessionHead::stored(row.number("epoch")?, row.number("next_message")?);
+        heads.sessions.insert(step.session.clone(), head);
+    }
+    if row.get::<Option<i64>>("events")?.is_some() {
+        let spent = Spent {
+            usage: row.usage()?,
+            cost: row.money("cost")?,
+            model_calls: row.number("model_calls")?,
+            tool_calls: row.number("tool_calls")?,
+        };
+        let head = TurnHead {
+            session: row.parse("session_id")?,
+            events: row.number("events")?,
+            spent,
+            ended: row.time_if_any("ended_at")?.is_some(),
+            touched: false,
+        };
+        heads.turns.insert(step.turn, head);
+    }
+    let append = row.get::<Option<&str>>("append_id")?.map(str::parse).transpose();
+    heads.stored_appends.push(append.map_err(|error: uuid::Error| row.corrupt(error))?);
+    Ok(())
+}

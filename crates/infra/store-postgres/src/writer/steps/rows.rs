@@ -1,0 +1,219 @@
+//! The rows that a batch of steps writes.
+
+use std::collections::{HashMap, HashSet};
+
+use loom_base::{CallId, MessageId, SessionId, TurnId};
+use loom_store::admission::{Heads, SessionHead, TurnHead, counts};
+use loom_store::{Advance, CallChange, Error, NewMessage, NewTurn, TurnEnd};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::statement::{
+    self, CallRow, CallState, EventRow, MessageRow, Query, SessionState, TurnRow, TurnState,
+};
+use crate::error::Failure;
+use crate::text::stored;
+
+/// What a batch writes, table by table.
+#[derive(Default)]
+pub(super) struct Rows<'a> {
+    turns: Vec<TurnRow<'a>>,
+    turn_states: Vec<TurnState>,
+    session_states: Vec<SessionState<'a>>,
+    events: Vec<EventRow>,
+    messages: Vec<MessageRow<'a>>,
+    calls: Vec<CallRow<'a>>,
+    call_states: HashMap<(MessageId, &'a CallId), CallState<'a>>,
+    asked: HashSet<(MessageId, &'a CallId)>,
+    ends: HashMap<TurnId, &'a TurnEnd>,
+}
+
+impl<'a> Rows<'a> {
+    /// Adds what `step` adds. Turn and session are written once for the batch: see [`add_heads`](Self::add_heads).
+    pub(super) fn add(&mut self, step: &'a Advance) -> Result<(), Failure> {
+        if let Some(new) = &step.accept {
+            self.turns.push(turn_row(step, new)?);
+        }
+        if let Some(end) = &step.end {
+            self.ends.insert(step.turn, end);
+        }
+        for (seq, event) in (step.expected_seq..).zip(&step.events) {
+            self.events.push(EventRow {
+                turn_id: step.turn.to_string(),
+                seq: i64::from(seq),
+                at: event.at.as_micros(),
+                append_id: step.append_id.to_string(),
+                event: json(event)?,
+            });
+        }
+        for new in &step.messages {
+            self.messages.push(message_row(step, new)?);
+        }
+        for change in &step.calls {
+            self.add_call(step.turn, change)?;
+        }
+        Ok(())
+    }
+
+    fn add_call(&mut self, turn: TurnId, change: &'a CallChange) -> Result<(), Failure> {
+        match change {
+            CallChange::Asked { message, call, tool, arguments, class } => {
+                self.asked.insert((*message, call));
+                self.calls.push(CallRow {
+                    turn_id: turn.to_string(),
+                    message_id: message.to_string(),
+                    call_id: stored(call.as_str()),
+                    tool_name: stored(tool),
+                    args: json(arguments)?,
+                    class: word(class)?,
+                });
+            }
+            CallChange::Started { message, call, start } => {
+                let state = self.call_state(*message, call);
+                state.effect = Some(i64::from(start.effect));
+                state.started_at = Some(start.at.as_micros());
+            }
+            CallChange::Settled { message, call, outcome, result, facts, at } => {
+                let (outcome, result, facts) = (word(outcome)?, json(result)?, json(facts)?);
+                let state = self.call_state(*message, call);
+                (state.outcome, state.ended_at) = (Some(outcome), Some(at.as_micros()));
+                (state.result, state.facts) = (Some(result), Some(facts));
+            }
+        }
+        Ok(())
+    }
+
+    fn call_state(&mut self, message: MessageId, call: &'a CallId) -> &mut CallState<'a> {
+        self.call_states.entry((message, call)).or_insert_with(|| CallState {
+            message_id: message.to_string(),
+            call_id: stored(call.as_str()),
+            effect: None,
+            started_at: None,
+            outcome: None,
+            ended_at: None,
+            result: None,
+            facts: None,
+        })
+    }
+
+    /// Adds what the batch makes of its turns and sessions.
+    pub(super) fn add_heads(&mut self, heads: &'a Heads) -> Result<(), Failure> {
+        for (id, head) in heads.turns.iter().filter(|(_, head)| head.touched) {
+            self.turn_states.push(turn_state(*id, head, self.ends.get(id).copied())?);
+        }
+        for (id, head) in heads.sessions.iter().filter(|(_, head)| head.touched) {
+            self.session_states.push(session_state(id, head));
+        }
+        Ok(())
+    }
+
+    /// Whether there is nothing to write.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Tool calls that were asked before this batch and are changed by it: what the query returns when all are there.
+    pub(super) fn changed_calls(&self) -> usize {
+        self.call_states.keys().filter(|key| !self.asked.contains(key)).count()
+    }
+
+    /// All of it as one query.
+    pub(super) fn query(&self) -> Query<'_> {
+        let query = TurnState::bind(statement::query(), self.turn_states.iter());
+        let query = TurnRow::bind(query, self.turns.iter());
+        let query = SessionState::bind(query, self.session_states.iter());
+        let query = EventRow::bind(query, self.events.iter());
+        let query = MessageRow::bind(query, self.messages.iter());
+        let query = CallState::bind(query, self.call_states.values());
+        CallRow::bind(query, self.calls.iter())
+    }
+}
+
+fn turn_row<'a>(step: &'a Advance, new: &'a NewTurn) -> Result<TurnRow<'a>, Failure> {
+    Ok(TurnRow {
+        id: step.turn.to_string(),
+        session_id: step.session.as_str(),
+        agent_id: new.agent.as_str(),
+        agent_version: i64::from(new.agent_version),
+        rules_version: i64::from(new.rules_version),
+        config: json(&new.config)?,
+        rom: new.rom.to_string(),
+        patterns: new.patterns.to_string(),
+        provider: stored(&new.provider),
+        model: stored(&new.model),
+        trace_id: new.trace.to_string(),
+        parent_span: new.parent_span.as_deref().map(stored),
+        pattern: new.pattern.as_ref().map(json).transpose()?,
+        accepted_at: new.accepted_at.as_micros(),
+    })
+}
+
+fn message_row<'a>(step: &'a Advance, new: &NewMessage) -> Result<MessageRow<'a>, Failure> {
+    Ok(MessageRow {
+        id: new.id.to_string(),
+        session_id: step.session.as_str(),
+        turn_id: step.turn.to_string(),
+        seq: number(new.seq),
+        role: new.role.as_str(),
+        content: json(&new.content)?,
+        beside: json(&new.beside)?,
+        tokens: number(new.tokens),
+        cost: new.cost.as_nanos(),
+        created_at: new.created_at.as_micros(),
+    })
+}
+
+fn turn_state(id: TurnId, head: &TurnHead, end: Option<&TurnEnd>) -> Result<TurnState, Failure> {
+    let [input_tokens, output_tokens, cache_read_tokens, cache_write_tokens] = counts(head.spent.usage);
+    Ok(TurnState {
+        id: id.to_string(),
+        events: i64::from(head.events),
+        input_tokens,
+        output_tokens,
+        cache_read_tokens,
+        cache_write_tokens,
+        cost: head.spent.cost.as_nanos(),
+        model_calls: i64::from(head.spent.model_calls),
+        tool_calls: i64::from(head.spent.tool_calls),
+        outcome: end.map(|end| json(&end.outcome)).transpose()?,
+        ended_at: end.map(|end| end.ended_at.as_micros()),
+    })
+}
+
+fn session_state<'a>(id: &'a SessionId, head: &SessionHead) -> SessionState<'a> {
+    let [input_tokens, output_tokens, cache_read_tokens, cache_write_tokens] = head.tokens;
+    SessionState {
+        id: id.as_str(),
+        next_message: number(head.next_message),
+        turns: i64::from(head.turns),
+        input_tokens,
+        output_tokens,
+        cache_read_tokens,
+        cache_write_tokens,
+        cost: head.cost,
+        context_start: head.context_start.map(number),
+        last_active: head.last_active,
+    }
+}
+
+/// A count as it is stored.
+fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn json(value: &(impl Serialize + ?Sized)) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(refused)
+}
+
+/// The one word that a value serialises as.
+fn word(value: &impl Serialize) -> Result<String, Failure> {
+    match serde_json::to_value(value).map_err(refused)? {
+        Value::String(word) => Ok(word),
+        other => Ok(other.to_string()),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "handed to `map_err`")]
+fn refused(error: serde_json::Error) -> Failure {
+    Failure::Refused(Error::Conflict { what: format!("a row that does not encode ({error})") })
+}

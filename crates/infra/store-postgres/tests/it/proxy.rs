@@ -1,0 +1,89 @@
+//! Stands between a store and the server, and loses what a network loses.
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::support::Home;
+
+/// What becomes of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// They are passed on.
+    Pass,
+    /// They are cut, and so is whoever comes.
+    Down,
+    /// The first that commits is cut once the server has answered, before the answer is passed on. Then they are passed
+    /// on again.
+    LoseCommit,
+}
+
+/// Listens until it is dropped with its runtime.
+pub(crate) struct Proxy {
+    address: String,
+    mode: Arc<watch::Sender<Mode>>,
+}
+
+impl Proxy {
+    pub(crate) async fn before(home: &Home) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it listens").to_string();
+        let mode = Arc::new(watch::Sender::new(Mode::Pass));
+        let (server, shared) = (home.address(), Arc::clone(&mode));
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass(client, server.clone(), Arc::clone(&shared)));
+            }
+        });
+        Self { address, mode }
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+}
+
+/// Passes both directions on until one ends or is cut.
+async fn pass(mut client: TcpStream, server: String, mode: Arc<watch::Sender<Mode>>) {
+    let mut changes = mode.subscribe();
+    if *changes.borrow_and_update() == Mode::Down {
+        return;
+    }
+    let Ok(mut server) = TcpStream::connect(server).await else { return };
+    let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
+    let mut commits = false;
+    loop {
+        tokio::select! {
+            read = client.read(&mut asked) => {
+                let Some(asked) = read.ok().and_then(|length| asked.get(..length)).filter(|read| !read.is_empty())
+                    else { return };
+                commits |= *mode.borrow() == Mode::LoseCommit && asked.windows(7).any(|word| word == b"COMMIT\0");
+                if server.write_all(asked).await.is_err() {
+                    return;
+                }
+            }
+            read = server.read(&mut answered) => {
+                let Some(answered) = read.ok().and_then(|length| answered.get(..length)).filter(|read| !read.is_empty())
+                    else { return };
+                if commits {
+                    mode.send_replace(Mode::Pass);
+                    return;
+                }
+                if client.write_all(answered).await.is_err() {
+                    return;
+                }
+            }
+            changed = changes.changed() => {
+                if changed.is_err() || *changes.borrow_and_update() == Mode::Down {
+                    return;
+                }
+            }
+        }
+    }
+}
