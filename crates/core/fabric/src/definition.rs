@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use loom_base::{ErrorCode, Secret};
 use loom_llm::ToolRole;
-use loom_patterns::yaml::Position;
+use loom_yaml::Position;
 
 use crate::{Dialect, Resource};
 

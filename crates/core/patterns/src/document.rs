@@ -12,13 +12,13 @@ use serde_saphyr::Spanned;
 
 use crate::pattern::{CommonError, Example, Library, Parameter, Pattern, PatternError, Rule};
 use crate::template::{Template, system_role_problem};
-use crate::yaml::{self, Position};
+use loom_yaml::Position;
 
 /// Reads the patterns of one file. `file` is its path below the patterns folder, with `/` between folders: the first
 /// folder is the domain of a single pattern.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Pattern>, PatternError> {
     let reader = Reader { file: file.into() };
-    match yaml::read(text) {
+    match loom_yaml::read(text) {
         Ok(keys) => reader.single(keys).map(|pattern| vec![pattern]),
         // A library has no key in common with a single pattern.
         Err(error) if error.unknown_key && reader.read::<Probe>(text)?.kind.is_some() => {
@@ -160,7 +160,7 @@ impl Reader {
     }
 
     fn read<T: serde::de::DeserializeOwned>(&self, text: &str) -> Result<T, PatternError> {
-        yaml::read(text).map_err(|error| self.error(error.position, error.message))
+        loom_yaml::read(text).map_err(|error| self.error(error.position, error.message))
     }
 
     fn single(&self, keys: SingleKeys) -> Result<Pattern, PatternError> {

@@ -12,7 +12,6 @@ mod source;
 mod template;
 mod terms;
 mod tools;
-pub mod yaml;
 
 pub use document::parse;
 pub use pattern::{CommonError, Example, Library, Parameter, ParameterKind, Pattern, PatternError, Rule};

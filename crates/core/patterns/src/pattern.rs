@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Template;
-use crate::yaml::Position;
+use loom_yaml::Position;
 
 /// A pattern. Serialises as the JSON that a model is shown: what is empty is left out.
 #[derive(Clone, Debug, PartialEq, Serialize)]

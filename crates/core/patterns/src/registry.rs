@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use loom_base::Digest;
 
 use crate::snapshot::Indexed;
-use crate::yaml::Position;
 use crate::{PatternError, Snapshot, Source, parse};
+use loom_yaml::Position;
 
 /// Where a file comes from. A pattern of a later layer replaces the one of the same name in an earlier layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

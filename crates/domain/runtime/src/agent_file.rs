@@ -11,7 +11,7 @@ mod tree;
 mod value;
 
 use loom_base::ErrorCode;
-use loom_patterns::yaml::Position;
+use loom_yaml::Position;
 
 use crate::{AgentDefinition, Error};
 

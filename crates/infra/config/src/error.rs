@@ -99,7 +99,7 @@ pub(crate) struct Fault {
     pub(crate) code: ErrorCode,
     pub(crate) message: String,
     /// Line and column, when a part of the value has its own.
-    pub(crate) at: Option<(u32, u32)>,
+    pub(crate) at: Option<loom_yaml::Position>,
 }
 
 impl Fault {

@@ -8,8 +8,8 @@ use crate::error::ConfigError;
 use crate::layers::{Candidate, Layers};
 use crate::schema::{self, Meaning};
 use crate::source::{Position, Source};
-use crate::tree::{Entry, Node, Shape};
 use crate::unbuilt;
+use loom_yaml::{Entry, Node, Shape};
 
 /// The key under which a file describes profiles.
 const PROFILES: &str = "profiles";
@@ -53,17 +53,17 @@ struct Walk<'w, 'l> {
 }
 
 impl Walk<'_, '_> {
-    fn source(&self, line: u32, column: u32) -> Source {
-        let position = Position { file: Arc::clone(self.file), line, column };
+    fn source(&self, place: loom_yaml::Position) -> Source {
+        let position = Position::at(self.file, place);
         match &self.profile {
             None => Source::File(position),
             Some(name) => Source::Profile { name: name.clone(), position: Some(position) },
         }
     }
 
-    fn refuse(&mut self, code: ErrorCode, (line, column): (u32, u32), message: String) {
+    fn refuse(&mut self, code: ErrorCode, place: loom_yaml::Position, message: String) {
         // An error points at the file, whether or not a profile is being read.
-        let position = Position { file: Arc::clone(self.file), line, column };
+        let position = Position::at(self.file, place);
         self.layers.errors.push(ConfigError::new(code, Source::File(position), message));
     }
 
@@ -74,14 +74,14 @@ impl Walk<'_, '_> {
             Shape::Null => Some(Vec::new()),
             Shape::Text(_) | Shape::List(_) => {
                 let message = format!("{title}: expected a section (`key: value` lines)");
-                self.refuse(ErrorCode::InvalidConfig, (node.line, node.column), message);
+                self.refuse(ErrorCode::InvalidConfig, node.position, message);
                 None
             }
         }
     }
 
     fn entry(&mut self, entry: Entry, above: &str) {
-        let at = (entry.line, entry.column);
+        let at = entry.position;
         let path = if above.is_empty() { entry.key.clone() } else { format!("{above}.{}", entry.key) };
         if entry.key.is_empty() || entry.key.contains('.') {
             let message = format!("unknown key `{path}`: a key of a section stands below it, indented");
@@ -91,7 +91,7 @@ impl Walk<'_, '_> {
             Meaning::Key { name } => self.value(&name, path, entry),
             Meaning::Section => {
                 if above == "providers" && self.active {
-                    let source = self.source(entry.line, entry.column);
+                    let source = self.source(entry.position);
                     self.layers.name_instance(&entry.key, source);
                 }
                 for inner in self.section(entry.value, &format!("`{path}`")).unwrap_or_default() {
@@ -108,7 +108,7 @@ impl Walk<'_, '_> {
     }
 
     fn value(&mut self, name: &str, written: String, entry: Entry) {
-        let source = self.source(entry.value.line, entry.value.column);
+        let source = self.source(entry.value.position);
         let same_layer = |other: &Candidate| match (&other.source, &self.profile) {
             (Source::File(_), None) => true,
             (Source::Profile { name, position: Some(_) }, Some(profile)) => name == profile,
@@ -116,7 +116,7 @@ impl Walk<'_, '_> {
         };
         if let Some(other) = self.layers.given(name).iter().find(|other| same_layer(other)) {
             let message = format!("`{written}` and `{}` are the same key; keep `{name}`", other.written);
-            return self.refuse(ErrorCode::InvalidConfig, (entry.line, entry.column), message);
+            return self.refuse(ErrorCode::InvalidConfig, entry.position, message);
         }
         let candidate = Candidate::new(source, written, entry.value);
         self.layers.add(name, if self.active { candidate } else { candidate.inactive() });

@@ -7,8 +7,8 @@ use crate::environment::Environment;
 use crate::error::{ConfigError, Fault};
 use crate::explain::{Explanation, Shadowed};
 use crate::source::Source;
-use crate::tree::{Node, Shape};
 use crate::value::{Given, Value};
+use loom_yaml::{Node, Shape};
 
 /// A value that was given for a key.
 pub(crate) struct Candidate {
@@ -163,7 +163,7 @@ impl<'a> Layers<'a> {
             Ok(value) => Some(value),
             Err(fault) => {
                 let source = match fault.at {
-                    Some((line, column)) => candidate.source.clone().moved(line, column),
+                    Some(place) => candidate.source.clone().moved(place),
                     None => candidate.source.clone(),
                 };
                 let message = format!("`{}`: {}", candidate.written, fault.message);

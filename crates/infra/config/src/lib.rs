@@ -21,7 +21,6 @@ mod schema;
 mod secret;
 mod sections;
 mod source;
-mod tree;
 mod unbuilt;
 mod validate;
 mod value;

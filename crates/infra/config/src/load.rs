@@ -14,9 +14,9 @@ use crate::schema::{self, Meaning};
 use crate::secret::Secrets;
 use crate::sections::Config;
 use crate::source::{Position, Source};
-use crate::tree::Node;
 use crate::unbuilt::{Unbuilt, text_says_off};
 use crate::{Environment, file, nearest, profile, validate};
+use loom_yaml::Node;
 
 /// The variable that names the file.
 const CONFIG: &str = "LOOM_CONFIG";
@@ -199,10 +199,8 @@ fn read_file(path: &Path, name: &Arc<str>) -> Result<Node, ConfigError> {
         let message = "the configuration file is not UTF-8".to_owned();
         return Err(refuse(ErrorCode::InvalidYaml, Position::whole(name), message));
     };
-    Node::parse(&text).map_err(|error| {
-        let position = Position { file: Arc::clone(name), line: error.line, column: error.column };
-        refuse(ErrorCode::InvalidYaml, position, error.message)
-    })
+    Node::parse(&text)
+        .map_err(|error| refuse(ErrorCode::InvalidYaml, Position::at(name, error.position), error.message))
 }
 
 fn add_flags(flags: &[Flag], layers: &mut Layers<'_>) {

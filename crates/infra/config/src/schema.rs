@@ -4,9 +4,9 @@ use crate::key::{Key, KeyInfo};
 use crate::layers::{Candidate, Layers};
 use crate::sections::Config;
 use crate::source::Source;
-use crate::tree::Node;
 use crate::unbuilt::{UNBUILT, Unbuilt};
 use crate::{Environment, nearest};
+use loom_yaml::Node;
 
 /// What a dotted name means.
 pub(crate) enum Meaning {

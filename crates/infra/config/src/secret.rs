@@ -9,9 +9,9 @@ use loom_base::{ErrorCode, Secret};
 use crate::Environment;
 use crate::error::Fault;
 use crate::source::Source;
-use crate::tree::Shape;
 use crate::value::{Given, Value};
 use loom_base::is_variable_name;
+use loom_yaml::Shape;
 
 /// The largest file that is read as a secret, in bytes: more than any key or certificate.
 const MAX_FILE: u64 = 64 * 1024;

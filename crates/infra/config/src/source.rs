@@ -9,15 +9,20 @@ pub struct Position {
     /// The file as it was named.
     pub file: Arc<str>,
     /// From 1; 0 stands for the file as a whole.
-    pub line: u32,
+    pub line: u64,
     /// From 1, in characters.
-    pub column: u32,
+    pub column: u64,
 }
 
 impl Position {
     /// The file as a whole.
     pub(crate) fn whole(file: &Arc<str>) -> Self {
-        Self { file: Arc::clone(file), line: 0, column: 0 }
+        Self::at(file, loom_yaml::Position::default())
+    }
+
+    /// A place in `file`.
+    pub(crate) fn at(file: &Arc<str>, place: loom_yaml::Position) -> Self {
+        Self { file: Arc::clone(file), line: place.line, column: place.column }
     }
 }
 
@@ -77,10 +82,10 @@ impl Source {
         }
     }
 
-    /// The same source, for a part of the value that stands at its own line and column.
-    pub(crate) fn moved(mut self, line: u32, column: u32) -> Self {
+    /// The same source, for a part of the value that stands at its own place.
+    pub(crate) fn moved(mut self, place: loom_yaml::Position) -> Self {
         if let Self::File(position) | Self::Profile { position: Some(position), .. } = &mut self {
-            (position.line, position.column) = (line, column);
+            (position.line, position.column) = (place.line, place.column);
         }
         self
     }

@@ -1,7 +1,7 @@
 //! Keys that other versions have and this one does not. They are refused, so that nobody believes them to be in force.
 
 use crate::key::variable;
-use crate::tree::{Node, Shape};
+use loom_yaml::{Node, Shape};
 
 /// A key, or all keys below it, with what to do instead. A `*` at the end stands for any rest of the last part.
 pub(crate) struct Unbuilt {

@@ -7,7 +7,7 @@ use loom_base::{ErrorCode, expand_variables};
 use crate::Source;
 use crate::environment::Environment;
 use crate::error::Fault;
-use crate::tree::{Node, Shape};
+use loom_yaml::{Node, Shape};
 
 /// A value as it was given, with what is needed to read it.
 pub(crate) struct Given<'a> {
@@ -115,7 +115,7 @@ impl<T: Word> Value for Vec<T> {
     }
 
     fn read(given: &Given<'_>) -> Result<Self, Fault> {
-        let at = |node: &Node| Some((node.line, node.column));
+        let at = |node: &Node| Some(node.position);
         match &given.node.shape {
             Shape::List(items) => items
                 .iter()

@@ -10,7 +10,7 @@ use serde_saphyr::Spanned;
 
 use loom_base::{ErrorCode, Secret, nearest};
 use loom_llm::ToolRole;
-use loom_patterns::yaml::{self, Position};
+use loom_yaml::Position;
 
 use super::scalar::{Scalar, Scope};
 use super::{BackendDefinition, Connection, DefinitionError, PoolLimits, TableFilter, TlsMode};
@@ -111,7 +111,7 @@ pub(super) fn read(
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<BackendDefinition, DefinitionError> {
     let scope = Scope { file, lookup };
-    let mut document: Document = yaml::read(text).map_err(|error| {
+    let mut document: Document = loom_yaml::read(text).map_err(|error| {
         let code = if error.unknown_key { ErrorCode::UnknownField } else { ErrorCode::InvalidYaml };
         scope.error(code, error.position, error.message)
     })?;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde_saphyr::Spanned;
 
 use loom_base::{ErrorCode, expand_variables};
-use loom_patterns::yaml::Position;
+use loom_yaml::Position;
 
 use super::DefinitionError;
 

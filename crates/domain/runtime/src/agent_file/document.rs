@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use loom_base::ErrorCode;
-use loom_patterns::yaml::Position;
+use loom_yaml::Position;
 
 use super::Places;
 use super::body::{self, Body};

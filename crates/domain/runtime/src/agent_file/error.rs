@@ -3,7 +3,7 @@
 use std::fmt;
 
 use loom_base::ErrorCode;
-use loom_patterns::yaml::Position;
+use loom_yaml::Position;
 
 use crate::Error;
 

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 
 use loom_base::{ErrorCode, nearest};
-use loom_patterns::yaml::Position;
+use loom_yaml::Position;
 
 use super::AgentFileProblem;
 use super::tree::{Entry, Node, Shape};

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use loom_base::ErrorCode;
-use loom_patterns::yaml::Position;
+use loom_yaml::Position;
 
 use super::fields::{Problems, Section, Unbuilt, quoted};
 use super::tree::{Node, Shape};

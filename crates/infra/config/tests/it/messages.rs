@@ -144,7 +144,7 @@ fn profiles_that_cannot_be_had_are_refused() {
     let file = "profiles:\n  qa:\n    server: {prot: 1}\n    profiles: {}\n  x: 3\n";
     assert_snapshot!(World::new().file(file).errors(), @r"
 looms.yaml:3:14: unknown key `server.prot`; did you mean `server.grpc_port`? [LOOM_UNKNOWN_FIELD]
-looms.yaml:4:5: unknown key `profiles`; did you mean `providers`? [LOOM_UNKNOWN_FIELD]
+looms.yaml:4:5: unknown key `profiles` [LOOM_UNKNOWN_FIELD]
 looms.yaml:5:6: `profiles.x`: expected a section (`key: value` lines) [LOOM_INVALID_CONFIG]
 ");
 }

@@ -5,24 +5,27 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
+use serde_saphyr::{MessageFormatter, Spanned, UserMessageFormatter};
 
-/// How deeply a file may nest. The deepest key is four levels down.
+use crate::Position;
+
+/// How deeply a file may nest; no format of ours comes near it.
 const MAX_DEPTH: usize = 32;
 /// How many nodes a file may have.
 const MAX_NODES: usize = 100_000;
 
 /// A value and where it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Node {
-    pub(crate) line: u32,
-    pub(crate) column: u32,
-    pub(crate) shape: Shape,
+pub struct Node {
+    /// Where it starts; for an alias, where that stands.
+    pub position: Position,
+    /// The value.
+    pub shape: Shape,
 }
 
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub enum Shape {
     /// Nothing: an empty value, `~` or `null`.
     Null,
     /// A scalar of any type, as written.
@@ -35,29 +38,34 @@ pub(crate) enum Shape {
 
 /// A key with its place, and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) line: u32,
-    pub(crate) column: u32,
-    pub(crate) value: Node,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub position: Position,
+    /// Its value.
+    pub value: Node,
 }
 
 /// Why a text is not YAML.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SyntaxError {
-    pub(crate) line: u32,
-    pub(crate) column: u32,
-    pub(crate) message: String,
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}:{}: {message}", position.line, position.column)]
+pub struct SyntaxError {
+    /// Where.
+    pub position: Position,
+    /// What is wrong, in one line that repeats nothing of the text.
+    pub message: String,
 }
 
 impl Node {
     /// A scalar from outside a file.
-    pub(crate) fn text(text: impl Into<String>) -> Self {
-        Self { line: 0, column: 0, shape: Shape::Text(text.into()) }
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { position: Position::default(), shape: Shape::Text(text.into()) }
     }
 
     /// Reads one YAML document.
-    pub(crate) fn parse(source: &str) -> Result<Self, SyntaxError> {
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
+        let source = text.strip_prefix('\u{feff}').unwrap_or(text);
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: MAX_NODES },
             strict_booleans: true,
@@ -71,14 +79,9 @@ impl Node {
 }
 
 fn syntax_error(error: &serde_saphyr::Error) -> SyntaxError {
-    let (line, column) = error.location().map_or((0, 0), |location| place(&location));
+    let position = error.location().map(Position::from).unwrap_or_default();
     let message = UserMessageFormatter.format_message(error.without_snippet());
-    SyntaxError { line, column, message: message.lines().next().unwrap_or_default().to_owned() }
-}
-
-fn place(location: &Location) -> (u32, u32) {
-    let clamp = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    (clamp(location.line()), clamp(location.column()))
+    SyntaxError { position, message: message.lines().next().unwrap_or_default().to_owned() }
 }
 
 /// A node as the parser hands it over, before plain scalars get back the text they were written with.
@@ -94,7 +97,7 @@ enum ReadShape {
 
 impl Read {
     fn finish(self, source: &str) -> Node {
-        let (line, column) = place(&self.0.referenced);
+        let position = Position::from(self.0.referenced);
         let written = || {
             let span = self.0.defined.span();
             let start = usize::try_from(span.byte_offset()?).ok()?;
@@ -110,13 +113,13 @@ impl Read {
             }
             ReadShape::Map(entries) => {
                 let entry = |(key, value): (Spanned<String>, Read)| {
-                    let (line, column) = place(&key.referenced);
-                    Entry { key: key.value, line, column, value: value.finish(source) }
+                    let position = Position::from(key.referenced);
+                    Entry { key: key.value, position, value: value.finish(source) }
                 };
                 Shape::Map(entries.into_iter().map(entry).collect())
             }
         };
-        Node { line, column, shape }
+        Node { position, shape }
     }
 }
 
@@ -210,22 +213,31 @@ mod tests {
         )
         .unwrap();
         let server = entry(&root, "server");
-        assert_eq!((server.line, server.column), (2, 1));
+        assert_eq!((server.position.line, server.position.column), (2, 1));
         let port = entry(&server.value, "grpc_port");
-        assert_eq!((port.line, port.column, port.value.line, port.value.column), (3, 3, 3, 14));
+        assert_eq!(
+            (port.position.line, port.position.column, port.value.position.line, port.value.position.column),
+            (3, 3, 3, 14)
+        );
         assert_eq!(port.value.shape, Shape::Text("60051".to_owned()));
         assert_eq!(entry(&server.value, "model").value.shape, Shape::Text("4.10".to_owned()));
         assert_eq!(entry(&server.value, "note").value.shape, Shape::Text("a b".to_owned()));
         assert_eq!(entry(&server.value, "on").value.shape, Shape::Text("yes".to_owned()));
         let Shape::List(items) = &entry(&server.value, "list").value.shape else { panic!("not a list") };
-        assert_eq!((items[2].line, items[2].column), (7, 16));
+        assert_eq!((items[2].position.line, items[2].position.column), (7, 16));
     }
 
     #[test]
     fn an_alias_stands_where_it_is_used() {
         let root = Node::parse("a: &x 0x10\nb: *x\n").unwrap();
         let b = &entry(&root, "b").value;
-        assert_eq!((b.line, b.column, &b.shape), (2, 4, &Shape::Text("0x10".to_owned())));
+        assert_eq!((b.position.line, b.position.column, &b.shape), (2, 4, &Shape::Text("0x10".to_owned())));
+    }
+
+    #[test]
+    fn a_byte_order_mark_moves_nothing() {
+        let root = Node::parse("\u{feff}model: 4.10\n").unwrap();
+        assert_eq!(entry(&root, "model").value.shape, Shape::Text("4.10".to_owned()));
     }
 
     #[test]
@@ -237,10 +249,10 @@ mod tests {
     #[test]
     fn broken_yaml_says_where_and_not_what_stands_there() {
         let error = Node::parse("a: 1\nb: [sk-secret\nc: 2\n").unwrap_err();
-        assert!(error.line >= 2, "{error:?}");
+        assert!(error.position.line >= 2, "{error:?}");
         assert!(!error.message.contains("sk-secret"), "{error:?}");
         let error = Node::parse("a: 1\na: 2\n").unwrap_err();
-        assert_eq!(error.line, 2, "{error:?}");
+        assert_eq!(error.position.line, 2, "{error:?}");
         assert!(Node::parse("a: 1\n---\nb: 2\n").is_err());
     }
 }

@@ -1,24 +1,11 @@
-//! Reads YAML so that whoever wrote it learns where it is wrong and what was probably meant.
+//! Reads YAML into a type that knows its keys.
 
 use serde::de::DeserializeOwned;
-use serde_saphyr::{Error, Location, UserMessageFormatter};
+use serde_saphyr::{Error, UserMessageFormatter};
 
 use loom_base::nearest;
 
-/// A place in a file. Both numbers count from 1; 0 means that it is not known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// The line.
-    pub line: u64,
-    /// The column, in characters.
-    pub column: u64,
-}
-
-impl From<Location> for Position {
-    fn from(location: Location) -> Self {
-        Self { line: location.line(), column: location.column() }
-    }
-}
+use crate::Position;
 
 /// Why a YAML text cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
