@@ -178,7 +178,7 @@ impl<'a> Search<'a, '_> {
                 }
             }
         }
-        if self.scoring.counts_in_vain(&bound) {
+        if self.scoring.misleads(&bound) {
             return None;
         }
         let joined = self.join(base, &bound)?;

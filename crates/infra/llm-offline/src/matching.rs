@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::pattern::Kind;
 use crate::question::{Mask, Question};
 use crate::schema::{Class, Column, Schema};
-use crate::words::{self, Concept, MoneySense};
+use crate::words::{self, MoneySense};
 
 /// A value that a parameter could have.
 #[derive(Clone, Debug)]
@@ -65,6 +65,30 @@ impl<'a> Matching<'a> {
     /// The words that a table's name accounts for.
     pub(crate) fn table_words(&self, table: usize) -> Mask {
         self.tables.get(table).filter(|fit| fit.quality > 0.0).map_or(0, |fit| fit.mask)
+    }
+
+    /// Whether a value is a column for one piece, such as a unit price.
+    pub(crate) fn is_for_one(&self, candidate: &Candidate) -> bool {
+        let table = candidate.table.and_then(|at| self.schema.tables.get(at));
+        let mut columns =
+            table.into_iter().flat_map(|table| table.columns.iter().map(move |column| (table, column)));
+        columns.any(|(table, column)| {
+            column.is_for_one() && format!("{}.{}", table.name, column.name) == candidate.shown
+        })
+    }
+
+    /// Whether a word such as "expensive" alone calls for the price of a thing that the question does not name.
+    fn is_price_of_something_else(&self, candidate: &Candidate) -> bool {
+        let is_named = |at: usize| self.tables.get(at).is_some_and(|fit| fit.quality >= WEAKEST_FIT);
+        let literal = self.columns(&self.literal, Column::is_for_one);
+        let by_name = |one: &Candidate| one.shown == candidate.shown && one.quality >= WEAKEST_FIT;
+        self.is_for_one(candidate) && !candidate.table.is_some_and(is_named) && !literal.iter().any(by_name)
+    }
+
+    /// Whether two values are named side by side, as in `customers and employees`.
+    pub(crate) fn are_beside(&self, one: &Candidate, other: &Candidate) -> bool {
+        let follows = |one: Mask, other: Mask| (one & !other) << 1 & other & !one & self.question.beside != 0;
+        follows(one.core, other.core) || follows(other.core, one.core)
     }
 
     /// The words that the name of the foreign key accounts for by which one table is joined to another.
@@ -130,7 +154,11 @@ impl<'a> Matching<'a> {
                 );
                 named
             }
-            Kind::Measure => self.columns(&self.columns, Column::is_measure),
+            Kind::Measure => {
+                let mut measures = self.columns(&self.columns, Column::is_measure);
+                measures.retain(|candidate| !self.is_price_of_something_else(candidate));
+                measures
+            }
             Kind::Time => self.times(),
             Kind::Number => self.numbers(),
             Kind::Other => Vec::new(),
@@ -199,7 +227,7 @@ impl<'a> Matching<'a> {
 
     /// Time columns that the question names, or all when it speaks of time.
     fn times(&self) -> Vec<Candidate> {
-        let spoken = self.question.mask(|word| word.concept.is_some_and(Concept::is_about_time));
+        let spoken = self.question.time_words();
         let mut candidates = self.columns(&self.columns, |column| column.class == Class::Time);
         let plain = self
             .schema

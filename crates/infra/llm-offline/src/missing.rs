@@ -104,7 +104,8 @@ impl<'a, 'm> Known<'a, 'm> {
             context |= self.matching.table_words(*table);
         }
         let own = scoring::own_words(self.matching, self.pattern);
-        let (coverage, left_over) = scoring::coverage(&own, core, context);
+        let times = self.matching.question.time_words();
+        let (coverage, left_over) = scoring::coverage(&own, core & !times, context & !times);
         Missing { pattern: self.pattern, wanted, apart: self.apart(), left_over, coverage }
     }
 

@@ -13,6 +13,12 @@ pub(crate) type Mask = u64;
 pub(crate) struct Question {
     /// Its words, without those that mean nothing.
     pub(crate) words: Vec<Word>,
+    /// Whether it asks for something of each group: `by country`, `each artist`.
+    pub(crate) groups: bool,
+    /// Whether it asks for one row of each group: `per country`, `each artist`.
+    pub(crate) distributes: bool,
+    /// The words that stand beside the one before them: employees in `customers and employees`.
+    pub(crate) beside: Mask,
     /// Whether words had to be left off.
     pub(crate) is_too_long: bool,
 }
@@ -44,7 +50,12 @@ impl Question {
         let spoken: Vec<(String, String)> =
             words::split(&text).into_iter().map(|word| (word.to_owned(), word.to_lowercase())).collect();
         let lower = |at: usize| spoken.get(at).map_or("", |(_, lower)| lower.as_str());
-        let mut question = Self::default();
+        let any = |is_meant: fn(&str) -> bool| spoken.iter().any(|(_, word)| is_meant(word));
+        let mut question = Self {
+            groups: any(words::asks_for_groups),
+            distributes: any(words::distributes),
+            ..Self::default()
+        };
         for (at, (text, word)) in spoken.iter().enumerate() {
             let before = at.checked_sub(1).map_or("", lower);
             let is_article =
@@ -62,6 +73,9 @@ impl Question {
             if question.words.len() == MAX_WORDS {
                 question.is_too_long = true;
                 break;
+            }
+            if matches!(before, "and" | "or") {
+                question.beside |= 1 << question.words.len();
             }
             let concept = phrase.or_else(|| words::concept(word));
             let is_capitalised = at > 0 && text.chars().next().is_some_and(char::is_uppercase);
@@ -84,7 +98,6 @@ impl Question {
                     || number.is_some()
                     || words::is_comparing(word) && phrase.is_none()
                     || words::leads_to_a_filter(led_by)
-                    || words::is_size(word)
                     || concept.is_some_and(Concept::changes_the_answer),
             });
         }
@@ -94,6 +107,11 @@ impl Question {
     /// The words that fit, as a set.
     pub(crate) fn mask(&self, fits: impl Fn(&Word) -> bool) -> Mask {
         self.indices().filter(|(_, word)| fits(word)).fold(0, |mask, (at, _)| mask | 1 << at)
+    }
+
+    /// The words that ask for a time column.
+    pub(crate) fn time_words(&self) -> Mask {
+        self.mask(|word| word.concept.is_some_and(Concept::is_about_time))
     }
 
     /// The words of a set as written, in order.

@@ -61,8 +61,11 @@ pub(crate) fn ask_for_missing(missing: &Missing<'_>, matching: &Matching<'_>) ->
         Some(Apart::Join(_, other)) => {
             let reaches = |table: &usize| matches!(matching.schema.path(*table, other), Path::Through(_));
             let tables: Vec<usize> = all_tables(matching).into_iter().filter(reaches).collect();
-            let names = nearest(matching, Kind::Measure, Mask::MAX, &tables);
-            offer(&mut text, &format!("Numeric columns that can be joined to {} are", name(other)), &names);
+            let measures = missing.pattern.kinds().any(|kind| kind == Kind::Measure);
+            let (kind, what) =
+                if measures { (Kind::Measure, "Numeric columns") } else { (Kind::Table, "Tables") };
+            let names = nearest(matching, kind, Mask::MAX, &tables);
+            offer(&mut text, &format!("{what} that can be joined to {} are", name(other)), &names);
         }
         Some(Apart::Reference(_, other)) => {
             let refers = |table: &usize| matching.schema.reference(*table, other).is_some();

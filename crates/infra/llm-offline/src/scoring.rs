@@ -67,7 +67,7 @@ impl<'a, 'm> Scoring<'a, 'm> {
         let core = bound.iter().fold(0, |mask, (_, candidate)| mask | candidate.core);
         let context = bound.iter().fold(tables, |mask, (_, candidate)| mask | candidate.context);
         // How finely to cut time is the pattern's to say, whatever the column.
-        let times = question.mask(|word| word.concept.is_some_and(Concept::is_about_time));
+        let times = question.time_words();
         let (coverage, left_over) = coverage(&self.own, core & !times, context & !times);
         let names = bound.iter().filter(|(_, candidate)| candidate.table.is_some());
         let (count, quality) =
@@ -91,9 +91,24 @@ impl<'a, 'm> Scoring<'a, 'm> {
         Verdict { left_over, leaves_out, strays, coverage, score: merit - cost }
     }
 
-    /// Whether these values would only count what cannot be answered by counting.
-    pub(crate) fn counts_in_vain(&self, bound: &[(&str, Candidate)]) -> bool {
-        self.counts_instead_of_measuring() || self.counts_each_row(bound)
+    /// Whether these values would answer another question: by counting what is to be measured, by adding up prices, or
+    /// without the largest of each group that is asked for.
+    pub(crate) fn misleads(&self, bound: &[(&str, Candidate)]) -> bool {
+        self.counts_instead_of_measuring()
+            || self.counts_oddly(bound)
+            || self.adds_up_prices(bound)
+            || self.misses_the_groups(bound)
+    }
+
+    /// Whether single rows, or ranked sums, would be shown where the question asks for one row of each group.
+    fn misses_the_groups(&self, bound: &[(&str, Candidate)]) -> bool {
+        let question = self.matching.question;
+        let own = self.pattern.concepts();
+        let shows_rows = own.contains(&Concept::Rows);
+        let ranks_sums = own.contains(&Concept::Sum) && !own.contains(&Concept::Bottom);
+        let is_unasked_sum = ranks_sums && question.compares_sizes() && !question.asks_for(Concept::Sum);
+        let measures = self.of_kind(bound, Kind::Measure).is_some();
+        question.distributes && measures && (shows_rows || is_unasked_sum)
     }
 
     /// Whether the largest by some measure is asked for and the pattern has none.
@@ -103,26 +118,42 @@ impl<'a, 'm> Scoring<'a, 'm> {
         !measures && question.compares_sizes() && !question.asks_for(Concept::Count)
     }
 
-    /// Whether the rows of a table would be counted for each row of the same table.
-    fn counts_each_row(&self, bound: &[(&str, Candidate)]) -> bool {
-        let of_kind = |kind: Kind| {
-            let is_meant = move |name: &str| {
-                self.pattern.parameters.iter().any(|one| one.name == name && one.kind == kind)
-            };
-            bound.iter().find(|(name, _)| is_meant(name)).map(|(_, candidate)| candidate)
-        };
-        let (Some(counted), Some(label), None) =
-            (of_kind(Kind::Table), of_kind(Kind::Label), of_kind(Kind::Measure))
-        else {
+    /// Whether rows would be counted for each row of the same table, for one of two things named side by side, or for
+    /// each value of a column that rows were to have: `how many customers have a fax`.
+    fn counts_oddly(&self, bound: &[(&str, Candidate)]) -> bool {
+        let (Some(counted), Some(label), None) = (
+            self.of_kind(bound, Kind::Table),
+            self.of_kind(bound, Kind::Label),
+            self.of_kind(bound, Kind::Measure),
+        ) else {
             return false;
         };
-        let is_row = |at: usize| {
-            let has_key = self.matching.schema.tables.get(at).is_some_and(Table::has_key);
-            has_key && self.matching.row_names(at).is_some_and(|names| names.value == label.value)
-        };
-        self.pattern.concepts().contains(&Concept::Count)
-            && counted.table == label.table
-            && counted.table.is_some_and(is_row)
+        let (question, schema) = (self.matching.question, self.matching.schema);
+        let names = label.table.and_then(|at| self.matching.row_names(at));
+        let names_rows = names.is_some_and(|names| names.value == label.value);
+        let has_key = label.table.and_then(|at| schema.tables.get(at)).is_some_and(Table::has_key);
+        let is_own = counted.table == label.table;
+        let is_unasked = question.asks_for(Concept::Count) && !question.groups;
+        let is_odd = is_unasked && (is_own || !names_rows) || is_own && names_rows && has_key;
+        self.pattern.concepts().contains(&Concept::Count) && is_odd
+            || self.matching.are_beside(counted, label)
+    }
+
+    /// Whether unit prices or rates would be added up though nobody asked for a sum.
+    fn adds_up_prices(&self, bound: &[(&str, Candidate)]) -> bool {
+        const WITHOUT_SUMS: [Concept; 5] =
+            [Concept::Average, Concept::Median, Concept::Rows, Concept::Outlier, Concept::Distribution];
+        let adds_up = !self.pattern.concepts().iter().any(|concept| WITHOUT_SUMS.contains(concept));
+        let is_price =
+            self.of_kind(bound, Kind::Measure).is_some_and(|measure| self.matching.is_for_one(measure));
+        adds_up && is_price && !self.matching.question.asks_for(Concept::Sum)
+    }
+
+    /// The value of the first parameter of a kind.
+    fn of_kind<'b>(&self, bound: &'b [(&str, Candidate)], kind: Kind) -> Option<&'b Candidate> {
+        let is_meant =
+            |name: &str| self.pattern.parameters.iter().any(|one| one.name == name && one.kind == kind);
+        bound.iter().find(|(name, _)| is_meant(name)).map(|(_, candidate)| candidate)
     }
 
     /// The words that call for what there is one row of.
@@ -146,8 +177,7 @@ impl<'a, 'm> Scoring<'a, 'm> {
             let implied = counts_groups && (question.compares_counts() || !question.asks_for_an_aggregate());
             question.asks_for(concept) || concept == Concept::Count && implied
         };
-        let asks_for_a_time =
-            question.words.iter().any(|word| word.concept.is_some_and(Concept::is_about_time));
+        let asks_for_a_time = question.time_words() != 0;
         let answers_an_aggregate = own.iter().any(|concept| concept.is_aggregate() && asks_for(*concept));
         let is_list = own.contains(&Concept::Top) && own.contains(&Concept::Bottom);
         let cost = |concept: &Concept| match concept {
@@ -159,6 +189,8 @@ impl<'a, 'm> Scoring<'a, 'm> {
             Concept::Top | Concept::Bottom if is_list => cost::UNASKED_EXTRA,
             Concept::Top | Concept::Distribution => cost::UNASKED_ORDER,
             Concept::Sum => cost::UNASKED_EXTRA,
+            // Beside a sum it is one of several numbers; alone it is another answer.
+            Concept::Average if !own.contains(&Concept::Sum) => cost::UNASKED,
             Concept::Count | Concept::Average | Concept::Median if answers_an_aggregate => {
                 cost::UNASKED_EXTRA
             }

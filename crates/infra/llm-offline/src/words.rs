@@ -29,13 +29,15 @@ pub(crate) enum Concept {
     Median,
     Outlier,
     Recent,
+    Earliest,
     Rows,
 }
 
 impl Concept {
     /// Whether it asks for a time column.
     pub(crate) const fn is_about_time(self) -> bool {
-        self.is_period() || matches!(self, Self::Trend | Self::Change | Self::Running | Self::Recent)
+        self.is_period()
+            || matches!(self, Self::Trend | Self::Change | Self::Running | Self::Recent | Self::Earliest)
     }
 
     /// Whether it is a span of time to group by.
@@ -48,9 +50,9 @@ impl Concept {
         matches!(self, Self::Count | Self::Sum | Self::Average | Self::Top | Self::Bottom | Self::Median)
     }
 
-    /// Whether leaving it out changes the answer rather than its order.
+    /// Whether leaving it out changes the answer.
     pub(crate) const fn changes_the_answer(self) -> bool {
-        !matches!(self, Self::Sum | Self::Top | Self::Rows)
+        !matches!(self, Self::Sum | Self::Rows)
     }
 }
 
@@ -79,7 +81,8 @@ const CONCEPTS: &[(Concept, &str)] = &[
     (Concept::Distribution, "distribution histogram frequency bucket spread distinct unique different"),
     (Concept::Median, "median percentile quantile quartile"),
     (Concept::Outlier, "outlier anomaly unusual extreme"),
-    (Concept::Recent, "latest last recent newest oldest earliest"),
+    (Concept::Recent, "latest last recent newest"),
+    (Concept::Earliest, "oldest earliest"),
     (Concept::Rows, "row record entry"),
 ];
 
@@ -114,6 +117,12 @@ const SPENT_COLUMNS: &str = "amount charge cost fee paid payment spend subtotal 
 const PRICE_ASKED: &str = "cheap cheapest cost expensive price priced";
 const PRICE_COLUMNS: &str = "charge cost fee price rate";
 
+/// Words that ask for something of each group.
+const GROUPING: &str = "across by each every fewest least most per top which";
+
+/// Words before what there is to be one row of.
+const DISTRIBUTING: &str = "each every per";
+
 /// Superlatives of a measure.
 const SIZES: &str =
     "highest largest biggest greatest max maximum longest lowest smallest min minimum shortest cheapest";
@@ -131,6 +140,14 @@ pub(crate) fn is_stop_word(word: &str) -> bool {
 
 pub(crate) fn excludes(word: &str) -> bool {
     is_among(word, EXCLUDING)
+}
+
+pub(crate) fn asks_for_groups(word: &str) -> bool {
+    is_among(word, GROUPING)
+}
+
+pub(crate) fn distributes(word: &str) -> bool {
+    is_among(word, DISTRIBUTING)
 }
 
 pub(crate) fn is_size(word: &str) -> bool {
