@@ -106,12 +106,11 @@ impl Index {
             }
             for (term, counts) in &document.counts {
                 let frequency: f64 = counts.iter().zip(weights).map(|(count, weight)| count * weight).sum();
-                match postings.get_mut(term) {
-                    Some(posting) => posting.worths.push((number, frequency)),
-                    None => {
-                        let posting = Posting { worths: vec![(number, frequency)], best: 0.0 };
-                        postings.insert(Arc::clone(term), posting);
-                    }
+                if let Some(posting) = postings.get_mut(term) {
+                    posting.worths.push((number, frequency));
+                } else {
+                    let posting = Posting { worths: vec![(number, frequency)], best: 0.0 };
+                    postings.insert(Arc::clone(term), posting);
                 }
             }
         }

@@ -3,6 +3,7 @@
 mod connection;
 mod front;
 mod guard;
+mod lazy;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ use crate::{GatewayError, Limits, Stack};
 use connection::{Accept, Protocol};
 use front::Front;
 pub use guard::Exposure;
+use lazy::Lazy;
 
 /// What a server is made with.
 #[derive(Clone)]
@@ -73,9 +75,6 @@ pub enum Error {
     /// The API's HTTP rules are beyond the gateway.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    /// The descriptor set cannot be served by reflection.
-    #[error("the descriptor set cannot be reflected")]
-    Reflection(#[from] tonic_reflection::server::Error),
 }
 
 /// Serves one implementation of `LoomService` over gRPC and HTTP.
@@ -100,7 +99,9 @@ impl Server {
         )
         .add_service(HealthServer::new(HealthService::from_health_reporter(health.clone())));
         if options.reflection {
-            routes = routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
+            routes = routes
+                .add_service(Lazy::new(|| reflection().build_v1()))
+                .add_service(Lazy::new(|| reflection().build_v1alpha()));
         }
         let closing = CancellationToken::new();
         let stack = Stack::new(
