@@ -87,7 +87,7 @@ const CONCEPTS: &[(Concept, &str)] = &[
 ];
 
 /// Words that carry no meaning of their own in a question.
-const STOP_WORDS: &str = "a about across actually all also among an and any are as at be been by can could currently database \
+const STOP_WORDS: &str = "a about across actually all among an and any are as at be been by can could currently database \
     did display do does each ever every exactly exist exists find for from get give had has have hello hi how i in is it its just know let list \
     many may me much must my need now of on or our per please really s see shall should show some tell that the their them \
     there these they this those to us want was we were what when where which who whom whose why will with within would \

@@ -292,6 +292,7 @@ async fn what_the_library_cannot_answer_becomes_a_question_back() {
         ("Which artist has the longest tracks?", "a numeric column (`measure`)"),
         ("Oldest invoices", "I found nothing that does what you ask"),
         ("How many customers and employees are there?", "what to do with: employees"),
+        ("Customers who are also employees", "what to do with: also"),
         ("How many customers have a fax?", "I found nothing that does what you ask"),
         ("How many tracks have a composer?", "I found nothing that does what you ask"),
         ("Customers with the most expensive invoices", "expensive"),
