@@ -6,8 +6,7 @@ use std::time::Duration;
 use tonic::{Code, ConnectError, Status, TimeoutExpired};
 
 use loom_base::ErrorCode;
-
-use crate::details;
+use loom_proto::ErrorDetails;
 
 /// Why a call failed. Texts are the server's own: they may hold control characters and are cleaned before they are
 /// shown.
@@ -55,9 +54,9 @@ impl Error {
         if std::error::Error::source(status).is_some() {
             return Self::from_transport(status, address);
         }
-        let details = details::read(status.details());
+        let details = ErrorDetails::read(status.details());
         Self {
-            code: details.code.unwrap_or_else(|| nearest(status.code())),
+            code: details.reason.parse().unwrap_or_else(|()| nearest(status.code())),
             message: status.message().to_owned(),
             metadata: details.metadata,
             retry_after: details.retry_after,
@@ -119,5 +118,19 @@ mod tests {
         let error = Error::from_status(&status, "http://h:1");
         assert_eq!(error.code, ErrorCode::DeadlineExceeded);
         assert_eq!(error.message, "the server at http://h:1 did not answer in time");
+    }
+
+    #[test]
+    fn a_code_of_the_future_is_the_nearest_one_and_keeps_its_facts() {
+        let metadata = BTreeMap::from([("agent_id".to_owned(), "x".to_owned())]);
+        let details = ErrorDetails {
+            reason: "LOOM_OF_THE_FUTURE".to_owned(),
+            metadata: metadata.clone(),
+            ..ErrorDetails::default()
+        };
+        let details = details.write(Code::PermissionDenied, "no");
+        let status = Status::with_details(Code::PermissionDenied, "no", details.into());
+        let error = Error::from_status(&status, "http://h:1");
+        assert_eq!((error.code, error.metadata), (ErrorCode::PermissionDenied, metadata));
     }
 }

@@ -5,7 +5,6 @@
 
 mod address;
 mod client;
-mod details;
 mod error;
 mod stream;
 

@@ -1,7 +1,6 @@
 //! One failure, told in two languages: gRPC status with `google.rpc` details, and RFC 9457 problem JSON.
 
 mod problem;
-mod rpc;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use loom_base::{Category, ErrorCode, Retry};
+use loom_proto::ErrorDetails;
 use tonic::{Code, Status};
 
 pub(crate) use problem::{http_status, problem, problem_response};
@@ -52,9 +52,9 @@ impl Failure {
 
     /// The failure behind a status. One that carries no `ErrorInfo` of ours gets the code nearest to its gRPC code.
     pub fn from_status(status: &Status) -> Self {
-        let details = rpc::read(status.details());
+        let details = ErrorDetails::read(status.details());
         Self {
-            code: details.code.unwrap_or_else(|| nearest(status.code())),
+            code: details.reason.parse().unwrap_or_else(|()| nearest(status.code())),
             message: status.message().to_owned(),
             metadata: details.metadata,
             retry_after: details.retry_after,
@@ -75,7 +75,12 @@ impl From<Failure> for Status {
     fn from(mut failure: Failure) -> Self {
         failure.message.truncate(failure.message.floor_char_boundary(MAX_MESSAGE_BYTES));
         let code = failure.grpc_code();
-        let details = rpc::write(code, &failure);
+        let details = ErrorDetails {
+            reason: failure.code.as_str().to_owned(),
+            metadata: failure.metadata,
+            retry_after: failure.retry_after,
+        };
+        let details = details.write(code, &failure.message);
         Self::with_details(code, failure.message, Bytes::from(details))
     }
 }

@@ -1,10 +1,15 @@
-//! Carries the wire types of `proto/loom/v1`: messages, client, server and the descriptor set they come from.
+//! Carries the wire types of `proto/loom/v1`: messages, client, server, the descriptor set they come from, and the details
+//! of errors.
 //!
 //! Everything under `src/gen` is written by `cargo xtask gen` and compared by a test; nothing is edited by hand.
+
+mod error_details;
 
 use std::sync::LazyLock;
 
 use prost_reflect::DescriptorPool;
+
+pub use error_details::ErrorDetails;
 
 /// The package `loom.v1`.
 pub mod v1 {
