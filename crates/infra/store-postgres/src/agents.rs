@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use loom_base::AgentId;
 use loom_store::{AgentRecord, AgentSource, AgentStore, Error};
+use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, PgPool};
 
-use crate::error::{Failure, unavailable};
+use crate::connect::Pool;
+use crate::error::Failure;
 use crate::row::Row;
 use crate::text::stored;
 use crate::writer::{Queue, Write};
@@ -18,11 +19,11 @@ FROM agents AS a JOIN agent_versions AS v ON v.agent_id = a.id";
 /// The stored agents.
 pub(crate) struct Agents {
     queue: Queue,
-    reads: PgPool,
+    reads: Pool,
 }
 
 impl Agents {
-    pub(crate) const fn new(queue: Queue, reads: PgPool) -> Self {
+    pub(crate) const fn new(queue: Queue, reads: Pool) -> Self {
         Self { queue, reads }
     }
 }
@@ -35,14 +36,14 @@ impl AgentStore for Agents {
 
     async fn list(&self) -> Result<Vec<AgentRecord>, Error> {
         let query = format!("{SELECT} AND v.version = a.version WHERE a.listed ORDER BY a.name");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&self.reads).await;
-        rows.map_err(|error| unavailable(&error))?.iter().map(record).collect()
+        let read = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(self.reads.connections());
+        self.reads.within(read).await?.iter().map(record).collect()
     }
 
     async fn version(&self, id: &AgentId, version: u32) -> Result<Option<AgentRecord>, Error> {
         let query = format!("{SELECT} WHERE a.id = $1 AND v.version = $2");
         let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(id.as_str()).bind(i64::from(version));
-        let row = query.fetch_optional(&self.reads).await.map_err(|error| unavailable(&error))?;
+        let row = self.reads.within(query.fetch_optional(self.reads.connections())).await?;
         row.as_ref().map(record).transpose()
     }
 

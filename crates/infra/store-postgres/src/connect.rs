@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use loom_store::Error;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions as _, PgConnection};
+use sqlx::{ConnectOptions as _, PgConnection, Postgres, Transaction};
+
+use crate::error::{silent, unavailable};
 
 use crate::store::Options;
 
@@ -17,7 +19,7 @@ const MIGRATION_WAIT: Duration = Duration::from_mins(1);
 const SPAN_CONNECTIONS: u32 = 2;
 
 /// Begins a transaction that sees the database as it is at its first read, whatever is committed meanwhile.
-pub(crate) const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 /// The parameters of a URL that the driver knows. Others it would ignore, and log with their values.
 const PARAMETERS: [&str; 18] = [
@@ -104,19 +106,21 @@ impl Settings {
     }
 
     /// The connections that read; none of them can write. They are opened when they are needed.
-    pub(crate) fn readers(&self, most: u32) -> PgPool {
+    pub(crate) fn readers(&self, most: u32) -> Pool {
         let options = self.limited().options([("default_transaction_read_only", "on")]);
-        self.pool(most.max(1)).connect_lazy_with(options)
+        self.pool(most.max(1), options)
     }
 
     /// The connections that write spans. A crash of the server may take the last commits with it.
-    pub(crate) fn spans(&self) -> PgPool {
+    pub(crate) fn spans(&self) -> Pool {
         let options = self.limited().options([("synchronous_commit", "off")]);
-        self.pool(SPAN_CONNECTIONS).connect_lazy_with(options)
+        self.pool(SPAN_CONNECTIONS, options)
     }
 
-    fn pool(&self, most: u32) -> PgPoolOptions {
-        PgPoolOptions::new().max_connections(most).acquire_timeout(self.connect_timeout)
+    fn pool(&self, most: u32, options: PgConnectOptions) -> Pool {
+        let pool = PgPoolOptions::new().max_connections(most).acquire_timeout(self.connect_timeout);
+        let limit = self.connect_timeout + self.transaction_limit();
+        Pool { connections: pool.connect_lazy_with(options), limit }
     }
 
     fn limited(&self) -> PgConnectOptions {
@@ -126,6 +130,36 @@ impl Settings {
     async fn open(&self, options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
         let opened = tokio::time::timeout(self.connect_timeout, options.connect()).await;
         opened.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))
+    }
+}
+
+/// Connections that are shared, and how long a use of one may take.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    connections: PgPool,
+    limit: Duration,
+}
+
+impl Pool {
+    /// The connections.
+    pub(crate) const fn connections(&self) -> &PgPool {
+        &self.connections
+    }
+
+    /// A transaction that reads, and sees one state of the database.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        self.connections.begin_with(SNAPSHOT).await
+    }
+
+    /// What comes of `using` a connection. A server that falls silent is unavailable after a while.
+    pub(crate) async fn within<T>(
+        &self,
+        using: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(self.limit, using).await {
+            Ok(outcome) => outcome.map_err(|error| unavailable(&error)),
+            Err(_) => Err(silent()),
+        }
     }
 }
 

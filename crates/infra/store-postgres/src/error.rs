@@ -24,12 +24,13 @@ impl Failure {
         }
     }
 
-    /// The failure of a commit: when the connection went with it, nobody knows what was stored.
-    pub(crate) fn of_commit(error: sqlx::Error) -> Self {
-        match Self::from(error) {
-            Self::Lost(Error::Unavailable { reason }) => Self::Broken(Error::Unavailable {
-                reason: format!("{reason}; what was being committed may be stored"),
-            }),
+    /// The failure of what may have been a commit: when the connection went with it, nobody knows what was stored.
+    pub(crate) fn at_commit(self) -> Self {
+        match self {
+            Self::Lost(Error::Unavailable { reason }) => {
+                let reason = format!("{reason}; what was being committed may be stored");
+                Self::Broken(Error::Unavailable { reason })
+            }
             other => other,
         }
     }
@@ -76,12 +77,12 @@ fn taken(error: &dyn DatabaseError) -> String {
     format!("a row of {table} with this {}", error.constraint().unwrap_or("key"))
 }
 
-/// The database does not answer. What the server said is kept; what the driver says of the connection may show how it was
-/// made, and is not.
+/// The database does not answer. What the server and the operating system said is kept; what else the driver says of a
+/// connection may show how it was made, and is not.
 pub(crate) fn unavailable(error: &sqlx::Error) -> Error {
     let reason = match error {
         sqlx::Error::Database(reported) => reported.message().to_owned(),
-        sqlx::Error::Io(io) => format!("the connection failed: {}", io.kind()),
+        sqlx::Error::Io(io) => format!("the connection failed: {io}"),
         sqlx::Error::Tls(_) => "the encrypted connection could not be set up".to_owned(),
         sqlx::Error::PoolTimedOut => {
             "no connection in time: the server does not answer or all connections are busy".to_owned()
@@ -92,6 +93,11 @@ pub(crate) fn unavailable(error: &sqlx::Error) -> Error {
         other => other.to_string(),
     };
     Error::Unavailable { reason }
+}
+
+/// The server has said nothing for too long.
+pub(crate) fn silent() -> Error {
+    Error::Unavailable { reason: "the server does not answer in time".to_owned() }
 }
 
 /// The writer is gone.

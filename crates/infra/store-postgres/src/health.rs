@@ -5,9 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use loom_base::Clock;
 use loom_store::{Error, HealthStore, PoolUse, StoreKind, StoreStatus};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
-use crate::error::{Failure, unavailable};
+use crate::connect::Pool;
+use crate::error::Failure;
 use crate::row::Row;
 use crate::writer::{Queue, Write};
 
@@ -18,12 +19,12 @@ SELECT (SELECT max(version) FROM _sqlx_migrations) AS migration, pg_database_siz
 /// What a look at the store needs.
 pub(crate) struct Health {
     queue: Queue,
-    reads: PgPool,
+    reads: Pool,
     clock: Arc<dyn Clock>,
 }
 
 impl Health {
-    pub(crate) const fn new(queue: Queue, reads: PgPool, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) const fn new(queue: Queue, reads: Pool, clock: Arc<dyn Clock>) -> Self {
         Self { queue, reads, clock }
     }
 }
@@ -37,10 +38,9 @@ impl HealthStore for Health {
             self.queue.write(Probe).await?;
         }
         let start = self.clock.now();
-        let row = sqlx::query(STATUS).fetch_one(&self.reads).await.map_err(|error| {
-            self.queue.doubt();
-            unavailable(&error)
-        })?;
+        let connections = self.reads.connections();
+        let read = self.reads.within(sqlx::query(STATUS).fetch_one(connections)).await;
+        let row = read.inspect_err(|_| self.queue.doubt())?;
         let latency = self.clock.now().since(start);
         let row = Row::new(&row, "status", "migration");
         Ok(StoreStatus {
@@ -48,9 +48,9 @@ impl HealthStore for Health {
             latency,
             migration: row.get("migration")?,
             pool: PoolUse {
-                open: self.reads.size(),
-                idle: u32::try_from(self.reads.num_idle()).unwrap_or(u32::MAX),
-                most: self.reads.options().get_max_connections(),
+                open: connections.size(),
+                idle: u32::try_from(connections.num_idle()).unwrap_or(u32::MAX),
+                most: connections.options().get_max_connections(),
             },
             bytes: Some(row.number("bytes")?),
         })

@@ -3,11 +3,9 @@
 use async_trait::async_trait;
 use loom_base::SessionId;
 use loom_store::{Error, Listed, MessageHit, MessageRecord, MessageStore, NewMessage, Page, SearchQuery};
-use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 
-use crate::connect::SNAPSHOT;
-use crate::error::unavailable;
+use crate::connect::Pool;
 use crate::row::Row;
 use crate::search;
 use crate::writer::Queue;
@@ -22,11 +20,11 @@ const CHUNK: usize = 32;
 /// The stored messages.
 pub(crate) struct Messages {
     queue: Queue,
-    reads: PgPool,
+    reads: Pool,
 }
 
 impl Messages {
-    pub(crate) const fn new(queue: Queue, reads: PgPool) -> Self {
+    pub(crate) const fn new(queue: Queue, reads: Pool) -> Self {
         Self { queue, reads }
     }
 
@@ -38,14 +36,13 @@ impl Messages {
              ORDER BY seq DESC
              LIMIT $4"
         );
-        sqlx::query(sqlx::AssertSqlSafe(query))
+        let read = sqlx::query(sqlx::AssertSqlSafe(query))
             .bind(session.as_str())
             .bind(from)
             .bind(before)
             .bind(i64::try_from(CHUNK).unwrap_or(i64::MAX))
-            .fetch_all(&self.reads)
-            .await
-            .map_err(|error| unavailable(&error))
+            .fetch_all(self.reads.connections());
+        self.reads.within(read).await
     }
 }
 
@@ -55,7 +52,7 @@ impl MessageStore for Messages {
         let list =
             format!("SELECT {COLUMNS} FROM messages WHERE session_id = $1 ORDER BY seq LIMIT $2 OFFSET $3");
         let read = async {
-            let mut snapshot = self.reads.begin_with(SNAPSHOT).await?;
+            let mut snapshot = self.reads.snapshot().await?;
             let total: i64 = sqlx::query_scalar("SELECT count(*) FROM messages WHERE session_id = $1")
                 .bind(session.as_str())
                 .fetch_one(&mut *snapshot)
@@ -68,7 +65,7 @@ impl MessageStore for Messages {
                 .await?;
             Ok((total, rows))
         };
-        let (total, rows) = read.await.map_err(|error| unavailable(&error))?;
+        let (total, rows) = self.reads.within(read).await?;
         let items = rows.iter().map(record).collect::<Result<_, _>>()?;
         Ok(Listed { items, total: u64::try_from(total).unwrap_or(0) })
     }

@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use loom_base::{Clock, SessionId};
 use loom_store::words::{said, share_of, words};
-use loom_store::{Error, MessageHit, SearchQuery};
+use loom_store::{Error, MessageHit, MessageRecord, SearchQuery};
+use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, PgPool};
 
-use crate::connect::SNAPSHOT;
-use crate::error::{Failure, unavailable};
+use crate::connect::Pool;
+use crate::error::Failure;
 use crate::messages::{COLUMNS, record};
 use crate::row::Row;
 use crate::words::{TOO_LARGE, question, vector};
@@ -30,16 +30,27 @@ const QUIET: Duration = Duration::from_millis(250);
 const MOST_WAITS: u32 = 20;
 
 /// Messages with all words of `query`, best first.
-pub(crate) async fn search(reads: &PgPool, query: &SearchQuery) -> Result<Vec<MessageHit>, Error> {
+pub(crate) async fn search(reads: &Pool, query: &SearchQuery) -> Result<Vec<MessageHit>, Error> {
     let asked: Vec<_> = words(&query.text).collect();
     if asked.is_empty() {
         return Ok(Vec::new());
     }
-    // One snapshot, so that a message that is being indexed is found once.
-    let mut snapshot = reads.begin_with(SNAPSHOT).await.map_err(|error| unavailable(&error))?;
-    let mut hits = in_index(&mut snapshot, query, &asked).await?;
+    let read = async {
+        // One snapshot, so that a message that is being indexed is found once.
+        let mut snapshot = reads.snapshot().await?;
+        let indexed = in_index(&mut snapshot, query, &asked).await?;
+        let tail = in_tail(&mut snapshot, query, &asked).await?;
+        Ok((indexed, tail))
+    };
+    let (indexed, tail) = reads.within(read).await?;
+    let hit = |row: &PgRow| {
+        Ok(MessageHit { record: record(row)?, score: Row::new(row, "message", "id").get("score")? })
+    };
+    let mut hits = indexed.iter().map(hit).collect::<Result<Vec<_>, _>>()?;
+    // Their scores grow with the share of asked words towards that of the index's best hit: enough to stand among the
+    // others, which is all a score is for.
     let best = hits.first().map_or(1.0, |hit| hit.score);
-    hits.extend(in_tail(&mut snapshot, query, &asked, best).await?);
+    hits.extend(tail?.into_iter().map(|(record, share)| MessageHit { record, score: best * share }));
     hits.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal));
     hits.truncate(query.limit as usize);
     Ok(hits)
@@ -49,7 +60,7 @@ async fn in_index(
     snapshot: &mut PgConnection,
     query: &SearchQuery,
     asked: &[String],
-) -> Result<Vec<MessageHit>, Error> {
+) -> Result<Vec<PgRow>, sqlx::Error> {
     let find = format!(
         "SELECT {COLUMNS}, {RANK} AS score
          FROM messages
@@ -57,27 +68,21 @@ async fn in_index(
          ORDER BY score DESC, number DESC
          LIMIT $3"
     );
-    let rows = sqlx::query(sqlx::AssertSqlSafe(find))
+    sqlx::query(sqlx::AssertSqlSafe(find))
         .bind(question(asked))
         .bind(query.session.as_ref().map(SessionId::as_str))
         .bind(i64::from(query.limit))
         .fetch_all(snapshot)
         .await
-        .map_err(|error| unavailable(&error))?;
-    let hit = |row: &PgRow| {
-        Ok(MessageHit { record: record(row)?, score: Row::new(row, "message", "id").get("score")? })
-    };
-    rows.iter().map(hit).collect()
 }
 
-/// Hits among the messages that the index has not reached, or that do not fit into it. Their scores grow with the share of asked words
-/// towards `best`, the score of the index's best hit: enough to stand among the others, which is all a score is for.
+/// Hits among the messages that the index has not reached, or that do not fit into it, with the share that the asked words
+/// have of them. The inner error is a message that does not decode.
 async fn in_tail(
     snapshot: &mut PgConnection,
     query: &SearchQuery,
     asked: &[String],
-    best: f64,
-) -> Result<Vec<MessageHit>, Error> {
+) -> Result<Result<Vec<(MessageRecord, f64)>, Error>, sqlx::Error> {
     let tail = format!(
         "SELECT {COLUMNS} FROM messages WHERE words IS NULL AND ($1::text IS NULL OR session_id = $1)
          UNION ALL
@@ -88,13 +93,16 @@ async fn in_tail(
         .bind(TOO_LARGE)
         .fetch(snapshot);
     let mut hits = Vec::new();
-    while let Some(row) = rows.try_next().await.map_err(|error| unavailable(&error))? {
-        let record = record(&row)?;
+    while let Some(row) = rows.try_next().await? {
+        let record = match record(&row) {
+            Ok(record) => record,
+            Err(error) => return Ok(Err(error)),
+        };
         if let Some(share) = share_of(asked, said(&record.message.content)) {
-            hits.push(MessageHit { record, score: best * share });
+            hits.push((record, share));
         }
     }
-    Ok(hits)
+    Ok(Ok(hits))
 }
 
 /// Brings the index up to so many messages forward.

@@ -8,11 +8,11 @@ use loom_store::{
     AgentTotals, Error, Listed, NewSession, Page, SessionFilter, SessionRecord, SessionState, SessionStore,
     SessionTotals,
 };
+use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, PgPool};
 
-use crate::connect::SNAPSHOT;
-use crate::error::{Failure, unavailable};
+use crate::connect::Pool;
+use crate::error::Failure;
 use crate::row::Row;
 use crate::text::stored;
 use crate::writer::{Queue, Write};
@@ -32,14 +32,14 @@ WHERE ($1::text IS NULL OR agent_id = $1) AND ($2::text IS NULL OR state = $2)
 /// The stored sessions.
 pub(crate) struct Sessions {
     queue: Queue,
-    reads: PgPool,
+    reads: Pool,
     get: String,
     count: String,
     list: String,
 }
 
 impl Sessions {
-    pub(crate) fn new(queue: Queue, reads: PgPool) -> Self {
+    pub(crate) fn new(queue: Queue, reads: Pool) -> Self {
         let count = format!("SELECT count(*) {FILTERED}");
         let get = format!("SELECT {COLUMNS} FROM sessions WHERE id = $1");
         let list = format!("SELECT {COLUMNS} {FILTERED} ORDER BY last_active DESC, id LIMIT $5 OFFSET $6");
@@ -54,11 +54,10 @@ impl SessionStore for Sessions {
     }
 
     async fn get(&self, id: &SessionId) -> Result<Option<SessionRecord>, Error> {
-        let row = sqlx::query(sqlx::AssertSqlSafe(self.get.clone()))
+        let read = sqlx::query(sqlx::AssertSqlSafe(self.get.clone()))
             .bind(id.as_str())
-            .fetch_optional(&self.reads)
-            .await;
-        row.map_err(|error| unavailable(&error))?.as_ref().map(record).transpose()
+            .fetch_optional(self.reads.connections());
+        self.reads.within(read).await?.as_ref().map(record).transpose()
     }
 
     async fn list(&self, filter: &SessionFilter, page: Page) -> Result<Listed<SessionRecord>, Error> {
@@ -67,7 +66,7 @@ impl SessionStore for Sessions {
         let backend = filter.backend.as_deref().map(stored);
         let principal = filter.principal.as_deref().map(stored);
         let read = async {
-            let mut snapshot = self.reads.begin_with(SNAPSHOT).await?;
+            let mut snapshot = self.reads.snapshot().await?;
             let total: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(self.count.clone()))
                 .bind(agent)
                 .bind(state)
@@ -86,7 +85,7 @@ impl SessionStore for Sessions {
                 .await?;
             Ok((total, rows))
         };
-        let (total, rows) = read.await.map_err(|error| unavailable(&error))?;
+        let (total, rows) = self.reads.within(read).await?;
         let items = rows.iter().map(record).collect::<Result<_, _>>()?;
         Ok(Listed { items, total: u64::try_from(total).unwrap_or(0) })
     }
@@ -96,11 +95,8 @@ impl SessionStore for Sessions {
             SELECT agent_id, count(*) FILTER (WHERE state = $1) AS active, sum(next_message)::bigint AS messages
             FROM sessions
             GROUP BY agent_id";
-        let rows = sqlx::query(query)
-            .bind(SessionState::Active.as_str())
-            .fetch_all(&self.reads)
-            .await
-            .map_err(|error| unavailable(&error))?;
+        let read = sqlx::query(query).bind(SessionState::Active.as_str()).fetch_all(self.reads.connections());
+        let rows = self.reads.within(read).await?;
         let totals = |row: &PgRow| {
             let row = Row::new(row, "sessions of agent", "agent_id");
             let totals =

@@ -3,10 +3,9 @@
 use async_trait::async_trait;
 use loom_base::TraceId;
 use loom_store::{Error, SpanRecord, SpanStore};
-use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 
-use crate::error::unavailable;
+use crate::connect::Pool;
 use crate::row::Row;
 use crate::text::stored;
 
@@ -25,13 +24,13 @@ WHERE number IN (SELECT number FROM spans WHERE number <= (SELECT max(number) FR
 
 /// The stored spans.
 pub(crate) struct Spans {
-    pool: PgPool,
+    pool: Pool,
     most: u32,
 }
 
 impl Spans {
     /// Spans in `pool`, the newest `most` of them.
-    pub(crate) const fn new(pool: PgPool, most: u32) -> Self {
+    pub(crate) const fn new(pool: Pool, most: u32) -> Self {
         Self { pool, most }
     }
 }
@@ -49,12 +48,12 @@ impl SpanStore for Spans {
             .bind(spans.iter().map(|span| span.ended_at.as_micros()).collect::<Vec<_>>())
             .bind(spans.iter().map(attributes).collect::<Vec<_>>());
         let write = async {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.pool.connections().begin().await?;
             add.execute(&mut *transaction).await?;
             sqlx::query(TRIM).bind(i64::from(self.most)).execute(&mut *transaction).await?;
             transaction.commit().await
         };
-        write.await.map_err(|error| unavailable(&error))
+        self.pool.within(write).await
     }
 
     async fn of_trace(&self, trace: TraceId) -> Result<Vec<SpanRecord>, Error> {
@@ -63,11 +62,8 @@ impl SpanStore for Spans {
             FROM spans
             WHERE trace_id = $1
             ORDER BY started_at, number";
-        let rows = sqlx::query(query)
-            .bind(trace.to_string())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|error| unavailable(&error))?;
+        let read = sqlx::query(query).bind(trace.to_string()).fetch_all(self.pool.connections());
+        let rows = self.pool.within(read).await?;
         rows.iter().map(record).collect()
     }
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use loom_base::{Clock, Secret};
 use loom_store::{Error, Stores};
-use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
-use crate::connect::Settings;
+use crate::connect::{Pool, Settings};
 use crate::error::unavailable;
 use crate::writer::{Queue, Writer};
 use crate::{agents, health, messages, schema, search, sessions, spans, turns};
@@ -55,8 +54,8 @@ impl Options {
 pub struct PostgresStore {
     stores: Stores,
     queue: Queue,
-    reads: PgPool,
-    spans: PgPool,
+    reads: Pool,
+    spans: Pool,
     clock: Arc<dyn Clock>,
     writer: JoinHandle<()>,
 }
@@ -102,8 +101,8 @@ impl PostgresStore {
 
     /// Finishes what is queued and closes all connections. Whoever still uses the stores gets [`Error::Unavailable`].
     pub async fn close(self) {
-        self.reads.close().await;
-        self.spans.close().await;
+        self.reads.connections().close().await;
+        self.spans.connections().close().await;
         self.queue.close();
         if let Err(error) = self.writer.await {
             tracing::error!(%error, "the writer did not end by itself");

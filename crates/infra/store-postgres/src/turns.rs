@@ -6,11 +6,9 @@ use loom_base::{CallId, MessageId, SessionId, TraceId, TurnId};
 use loom_store::{
     Advance, CallStart, Error, Journal, NewTurn, Receipt, ToolCallRecord, TurnEnd, TurnRecord, TurnStore,
 };
-use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 
-use crate::connect::SNAPSHOT;
-use crate::error::unavailable;
+use crate::connect::Pool;
 use crate::row::Row;
 use crate::writer::Queue;
 
@@ -40,18 +38,18 @@ ORDER BY c.id";
 /// The stored turns.
 pub(crate) struct Turns {
     queue: Queue,
-    reads: PgPool,
+    reads: Pool,
 }
 
 impl Turns {
-    pub(crate) const fn new(queue: Queue, reads: PgPool) -> Self {
+    pub(crate) const fn new(queue: Queue, reads: Pool) -> Self {
         Self { queue, reads }
     }
 
     /// The id in the one column of the one row of `query`, if any.
     async fn find(&self, query: &'static str, key: &str) -> Result<Option<TurnId>, Error> {
-        let row = sqlx::query(query).bind(key).fetch_optional(&self.reads).await;
-        let row = row.map_err(|error| unavailable(&error))?;
+        let read = sqlx::query(query).bind(key).fetch_optional(self.reads.connections());
+        let row = self.reads.within(read).await?;
         row.map(|row| Row::new(&row, "turn", "id").parse("id")).transpose()
     }
 }
@@ -65,14 +63,14 @@ impl TurnStore for Turns {
     async fn journal(&self, turn: TurnId) -> Result<Option<Journal>, Error> {
         let id = turn.to_string();
         let read = async {
-            let mut snapshot = self.reads.begin_with(SNAPSHOT).await?;
+            let mut snapshot = self.reads.snapshot().await?;
             let found = sqlx::query(TURN).bind(&id).fetch_optional(&mut *snapshot).await?;
             let Some(row) = found else { return Ok(None) };
             let events = sqlx::query(EVENTS).bind(&id).fetch_all(&mut *snapshot).await?;
             let calls = sqlx::query(CALLS).bind(&id).fetch_all(&mut *snapshot).await?;
             Ok(Some((row, events, calls)))
         };
-        let Some((row, events, calls)) = read.await.map_err(|error| unavailable(&error))? else {
+        let Some((row, events, calls)) = self.reads.within(read).await? else {
             return Ok(None);
         };
         let stored: u32 = Row::new(&row, "turn", "id").number("events")?;
@@ -104,12 +102,11 @@ impl TurnStore for Turns {
         session: &SessionId,
         messages: &[MessageId],
     ) -> Result<Vec<ToolCallRecord>, Error> {
-        let rows = sqlx::query(CALLS_OF_ANSWERS)
+        let read = sqlx::query(CALLS_OF_ANSWERS)
             .bind(session.as_str())
             .bind(messages.iter().map(ToString::to_string).collect::<Vec<_>>())
-            .fetch_all(&self.reads)
-            .await
-            .map_err(|error| unavailable(&error))?;
+            .fetch_all(self.reads.connections());
+        let rows = self.reads.within(read).await?;
         rows.iter().map(call_record).collect()
     }
 }

@@ -142,7 +142,8 @@ impl Writer {
         let outcome = match self.connected().await {
             Ok(connection) => {
                 let written = tokio::time::timeout(limit, write_and_commit(connection, batch)).await;
-                written.unwrap_or_else(|_| Err(silent()))
+                // It may have committed.
+                written.unwrap_or_else(|_| Err(Failure::Lost(crate::error::silent()).at_commit()))
             }
             Err(failure) => Err(failure),
         };
@@ -190,12 +191,6 @@ impl Writer {
     }
 }
 
-/// The server has said nothing for too long.
-fn silent() -> Failure {
-    let reason = "the server does not answer in time; what was being written may be stored".to_owned();
-    Failure::Broken(Error::Unavailable { reason })
-}
-
 /// Tells every caller what became of its job.
 fn settle(batch: Vec<Job>, outcome: Result<(), Failure>) {
     let outcome = outcome.map_err(Failure::into_error);
@@ -229,7 +224,7 @@ async fn write_and_commit(connection: &mut PgConnection, batch: &mut [Job]) -> R
             rest = after;
         }
     }
-    sqlx::raw_sql("COMMIT").execute(connection).await.map_err(Failure::of_commit)?;
+    sqlx::raw_sql("COMMIT").execute(connection).await.map_err(|error| Failure::from(error).at_commit())?;
     Ok(())
 }
 

@@ -21,6 +21,7 @@ async fn behind_proxy(home: &Home) -> (Proxy, PostgresStore) {
     let options = Options {
         url: Secret::new(home.url_at(Some(proxy.address()))),
         connect_timeout: Duration::from_millis(500),
+        statement_timeout: Duration::from_millis(500),
         ..home.options()
     };
     let store = PostgresStore::open(options).await.expect("the store opens");
@@ -77,6 +78,56 @@ async fn an_outage_is_unavailable_and_not_ready_and_ends_without_a_restart() {
         stores.health.status().await.expect("readiness comes back although nobody wrote meanwhile");
         stores.turns.advance(step).await.expect("it is written");
         assert_eq!(events(&stores, 1).await, 1);
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_unavailable_and_keeps_nobody_waiting() {
+    at_home(|home| async move {
+        let (proxy, store) = behind_proxy(&home).await;
+        let stores = store.stores();
+        let session = open_session(&stores, "s").await;
+        proxy.set(Mode::Silent);
+        let step = accept(&session, 1, "hello");
+        let written = stores.turns.advance(step.clone()).await;
+        assert!(
+            matches!(&written, Err(Error::Unavailable { reason }) if reason.contains("in time")),
+            "{written:?}"
+        );
+        assert!(matches!(stores.sessions.get(&session.id).await, Err(Error::Unavailable { .. })));
+        assert!(stores.health.status().await.is_err());
+        proxy.set(Mode::Pass);
+        insist(&stores, step).await;
+        assert_eq!(events(&stores, 1).await, 1);
+        store.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_takes_too_long_fails_alone() {
+    at_home(|home| async move {
+        let options = Options { statement_timeout: Duration::from_millis(300), ..home.options() };
+        let store = PostgresStore::open(options).await.expect("the store opens");
+        let stores = store.stores();
+        let (slow, fast) = (open_session(&stores, "slow").await, open_session(&stores, "fast").await);
+        let dawdle = "
+            CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$;
+            CREATE TRIGGER dawdle BEFORE INSERT ON turns FOR EACH ROW WHEN (NEW.session_id = 'slow')
+            EXECUTE FUNCTION dawdle()";
+        sqlx::raw_sql(dawdle).execute(&mut home.stranger().await).await.expect("we may");
+        let steps = [accept(&slow, 1, "hello"), accept(&fast, 2, "hello")];
+        let [on_slow, on_fast] = steps.map(|step| tokio::spawn(stores.turns.advance(step)));
+        on_fast.await.expect("no one panics").expect("it is written");
+        let outcome = on_slow.await.expect("no one panics");
+        assert!(
+            matches!(&outcome, Err(Error::Unavailable { reason }) if reason.contains("statement timeout")),
+            "{outcome:?}"
+        );
+        assert_eq!(events(&stores, 1).await, 0);
         store.close().await;
     })
     .await;

@@ -15,6 +15,8 @@ pub(crate) enum Mode {
     Pass,
     /// They are cut, and so is whoever comes.
     Down,
+    /// They stay, and nothing comes through.
+    Silent,
     /// The first that commits is cut once the server has answered, before the answer is passed on. Then they are passed
     /// on again.
     LoseCommit,
@@ -59,6 +61,9 @@ async fn pass(mut client: TcpStream, server: String, mode: Arc<watch::Sender<Mod
     let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
     let mut commits = false;
     loop {
+        if *changes.borrow() == Mode::Silent && changes.changed().await.is_err() {
+            return;
+        }
         tokio::select! {
             read = client.read(&mut asked) => {
                 let Some(asked) = read.ok().and_then(|length| asked.get(..length)).filter(|read| !read.is_empty())

@@ -77,7 +77,7 @@ async fn no_error_shows_the_password() {
         for (url, said) in [
             (format!("postgres://loom:hunter2@{address}/no_such_database"), "no_such_database"),
             (format!("postgres://no_such_user:hunter2@{address}/postgres"), "no_such_user"),
-            ("postgres://loom:hunter2@127.0.0.1:1/loom".to_owned(), "connection refused"),
+            ("postgres://loom:hunter2@127.0.0.1:1/loom".to_owned(), "Connection refused"),
             ("postgres://loom:hunter2@[::1/loom".to_owned(), "not of the form"),
             ("mysql://loom:hunter2@localhost/loom".to_owned(), "not of the form"),
             (format!("postgres://loom@{address}/postgres?passwort=hunter2"), "\"passwort\""),
