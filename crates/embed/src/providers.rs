@@ -65,10 +65,7 @@ impl ProviderRegistry {
                 let base = base_url(settings).ok()?;
                 let key = |key| credential(name, key, recipe.secrets.clone());
                 let openai = if settings.base_url.is_none() {
-                    Settings {
-                        name: name.to_owned(),
-                        ..Settings::openai(base, key(settings.api_key.clone()))
-                    }
+                    Settings::openai(base, key(settings.api_key.clone()))
                 } else {
                     Settings::compatible(name, base, settings.api_key.clone().map(|own| key(Some(own))))
                 };

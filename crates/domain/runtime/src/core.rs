@@ -87,7 +87,8 @@ impl Core {
             let message = format!("no model is chosen for provider {provider_name:?}: set `llm.model`");
             Error::new(ErrorCode::ModelNotFound, message)
         })?;
-        let info = self.catalog.get(&provider_name, &name);
+        // By what the provider is, whatever it is called here.
+        let info = self.catalog.get(provider.name(), &name);
         let wanted = choice.max_tokens.or(self.defaults.max_tokens).unwrap_or(DEFAULT_MAX_TOKENS);
         let max_output = wanted.min(info.max_output);
         Ok(Model {

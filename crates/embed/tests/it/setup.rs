@@ -44,7 +44,7 @@ pub(crate) async fn loom_with(folder: &Path, script: &str, agent: AgentDefinitio
     let provider = MockProvider::new(Script::parse(script).unwrap(), Arc::new(SystemClock));
     Loom::builder()
         .data_dir(folder)
-        .provider("mock", "script-1", Arc::new(provider))
+        .provider("scripted", "script-1", Arc::new(provider))
         .tool(add_tool())
         .agent(agent)
         .build()
