@@ -189,17 +189,17 @@ impl Builder {
         let metrics = Arc::new(Metrics::new());
         let db_path = self.db_path.clone().unwrap_or_else(|| data_dir.join("loom.db"));
         let db_path = std::path::absolute(&db_path).unwrap_or(db_path);
-        let library = tokio::task::spawn_blocking({
-            let folder = self.folders.patterns.clone();
-            move || PatternLibrary::open(folder)
+        let library = Arc::new(PatternLibrary::new(self.folders.patterns.clone()));
+        // Most of a cold start; the store and the watches are made meanwhile.
+        let reading = tokio::task::spawn_blocking({
+            let library = Arc::clone(&library);
+            move || library.load()
         });
         let options = StoreOptions {
             database: Some(db_path.clone()),
             ..StoreOptions::new(data_dir, Arc::clone(&self.clock))
         };
         let store = SqliteStore::open(options).await?;
-        let library = library.await.map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))?;
-        let library = Arc::new(library);
         let backends = Arc::new(BackendRegistry::new(Arc::clone(&self.clock), vec![db_path]));
         self.backends.iter().for_each(|backend| backends.add(backend));
         let loader = Arc::new(Loader {
@@ -212,6 +212,7 @@ impl Builder {
         });
         let (watching, waiting) = loader.watch()?;
         loader.load_backends();
+        reading.await.map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))?;
         let instance = self.ids.uuid().simple().to_string();
         let traced = self
             .configured

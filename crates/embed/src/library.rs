@@ -13,13 +13,16 @@ pub(crate) struct PatternLibrary {
 }
 
 impl PatternLibrary {
-    /// Reads the built-in patterns and those in `folder`.
-    pub(crate) fn open(folder: Option<PathBuf>) -> Self {
-        let library = Self { registry: Registry::default(), folder };
+    /// A library that has read nothing yet; [`load`](Self::load) does.
+    pub(crate) fn new(folder: Option<PathBuf>) -> Self {
+        Self { registry: Registry::default(), folder }
+    }
+
+    /// Reads the built-in patterns and those of the folder.
+    pub(crate) fn load(&self) {
         let built_in = loom_pattern_library::files();
-        let found = library.folder.as_ref().map(|folder| loom_files::files(folder, YAML)).unwrap_or_default();
-        library.apply(built_in.iter().map(|(file, text)| Change::built_in(file, text)), &found, &[]);
-        library
+        let found = self.folder.as_ref().map(|folder| yaml_files(folder)).unwrap_or_default();
+        self.apply(built_in.iter().map(|(file, text)| Change::built_in(file, text)), &found, &[]);
     }
 
     /// Takes in the files at `changed` and drops those at `removed`; paths outside the folder are none of ours.
