@@ -13,6 +13,9 @@ use crate::store::Options;
 
 /// Who we are, to whoever looks at the server's sessions; a URL may say otherwise.
 const APPLICATION: &str = "loom";
+/// How long a transaction may stand still before the server ends it, because whoever began it may be gone: less than others
+/// usually wait for its locks.
+const IDLE_LIMIT: Duration = Duration::from_secs(4);
 /// How long opening waits for another process that changes the schema.
 const MIGRATION_WAIT: Duration = Duration::from_mins(1);
 /// Connections that write spans.
@@ -87,7 +90,7 @@ impl Settings {
     pub(crate) async fn writer(&self) -> Result<PgConnection, sqlx::Error> {
         let options = self.limited().options([
             ("lock_timeout", milliseconds(self.lock_wait)),
-            ("idle_in_transaction_session_timeout", milliseconds(self.statement_timeout)),
+            ("idle_in_transaction_session_timeout", milliseconds(IDLE_LIMIT)),
         ]);
         let mut connection = self.open(&options).await?;
         let durable = "SELECT set_config('synchronous_commit', 'on', false)

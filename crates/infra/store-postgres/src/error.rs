@@ -10,6 +10,8 @@ pub(crate) enum Failure {
     Refused(Error),
     /// Another transaction was in its way. The same may succeed now.
     Contended(Error),
+    /// Another program holds a lock that it needs, and has not given it back in time.
+    Blocked(Error),
     /// The connection ended before the commit. Nothing is stored; the same may succeed on another connection.
     Lost(Error),
     /// The database cannot write, or it is not known whether it has.
@@ -20,7 +22,11 @@ impl Failure {
     /// What the caller is told.
     pub(crate) fn into_error(self) -> Error {
         match self {
-            Self::Refused(error) | Self::Contended(error) | Self::Lost(error) | Self::Broken(error) => error,
+            Self::Refused(error)
+            | Self::Contended(error)
+            | Self::Blocked(error)
+            | Self::Lost(error)
+            | Self::Broken(error) => error,
         }
     }
 
@@ -40,12 +46,14 @@ impl Failure {
 mod code {
     /// Someone else changed what the transaction has read, or each waits for the other.
     pub(super) const CONTENDED: [&str; 2] = ["40001", "40P01"];
+    /// A lock was not had in time.
+    pub(super) const BLOCKED: [&str; 1] = ["55P03"];
     /// The connection or the server ends, or the server has become one that cannot write; or a statement was prepared
     /// before the schema changed.
-    pub(super) const LOST: [&str; 6] = ["08", "57P01", "57P02", "57P03", "25006", "0A000"];
+    pub(super) const LOST: [&str; 7] = ["08", "57P01", "57P02", "57P03", "25006", "25P03", "0A000"];
     /// Statements that fail by what is in them: values that no column takes, that are too many or too large, that a
-    /// constraint forbids, that trip over the server's own limits, that wait or work for too long.
-    pub(super) const REFUSED: [&str; 8] = ["21", "22", "23", "53200", "54", "55P03", "57014", "XX"];
+    /// constraint forbids, that trip over the server's own limits, that work for too long.
+    pub(super) const REFUSED: [&str; 7] = ["21", "22", "23", "53200", "54", "57014", "XX"];
 }
 
 impl From<sqlx::Error> for Failure {
@@ -65,6 +73,7 @@ impl From<sqlx::Error> for Failure {
                 Self::Refused(Error::Missing { what: "something this write refers to".to_owned() })
             }
             _ if is_one_of(&code::CONTENDED) => Self::Contended(unavailable(&error)),
+            _ if is_one_of(&code::BLOCKED) => Self::Blocked(unavailable(&error)),
             _ if is_one_of(&code::LOST) => Self::Lost(unavailable(&error)),
             _ if is_one_of(&code::REFUSED) => Self::Refused(unavailable(&error)),
             _ => Self::Broken(unavailable(&error)),

@@ -24,6 +24,13 @@ const MOST_JOBS: usize = 512;
 /// How often a transaction is tried that others got in the way of, or that lost its connection.
 const TRIES: u32 = 3;
 
+/// Begins a transaction in which a statement sees what was committed before it, also where an operator has set another
+/// default: after a lock is had, the next statement sees what its last holder wrote.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE";
+/// The same for a job that has waited for locks already, in a batch: it waits just long enough for those who work.
+const BEGIN_IN_HASTE: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; SET LOCAL lock_timeout = '50ms'";
+
 /// Something to write.
 enum Job {
     /// A step of a turn. Those that stand together are written together.
@@ -103,29 +110,34 @@ impl Writer {
         }
     }
 
-    /// Commits a batch and answers every caller. A job that is refused takes the others down with it only in the first
-    /// try: then each gets a transaction of its own.
+    /// Commits a batch and answers every caller. A job that is refused or blocked takes the others down with it only in the
+    /// first try: then each gets a transaction of its own.
     async fn commit(&mut self, mut batch: Vec<Job>) {
         if batch.is_empty() {
             return;
         }
-        match self.persist(&mut batch).await {
+        match self.persist(&mut batch, BEGIN).await {
             Err(Failure::Refused(_) | Failure::Contended(_)) if batch.len() > 1 => {
-                for job in batch {
-                    let mut alone = vec![job];
-                    let outcome = self.persist(&mut alone).await;
-                    settle(alone, outcome);
-                }
+                self.commit_each(batch, BEGIN).await;
             }
+            Err(Failure::Blocked(_)) if batch.len() > 1 => self.commit_each(batch, BEGIN_IN_HASTE).await,
             outcome => settle(batch, outcome),
         }
     }
 
+    async fn commit_each(&mut self, batch: Vec<Job>, begin: &'static str) {
+        for job in batch {
+            let mut alone = vec![job];
+            let outcome = self.persist(&mut alone, begin).await;
+            settle(alone, outcome);
+        }
+    }
+
     /// Writes and commits `batch`, again where a second try may do better.
-    async fn persist(&mut self, batch: &mut [Job]) -> Result<(), Failure> {
+    async fn persist(&mut self, batch: &mut [Job], begin: &'static str) -> Result<(), Failure> {
         let mut tries = 1;
         loop {
-            match self.transaction(batch).await {
+            match self.transaction(batch, begin).await {
                 Err(Failure::Contended(error) | Failure::Lost(error)) if tries < TRIES => {
                     tracing::warn!(%error, tries, "a transaction is tried again");
                     tries += 1;
@@ -137,11 +149,11 @@ impl Writer {
 
     /// Writes and commits `batch`. After a failure nothing of it is stored, unless the failure says that nobody knows; a
     /// connection that failed is not used again.
-    async fn transaction(&mut self, batch: &mut [Job]) -> Result<(), Failure> {
+    async fn transaction(&mut self, batch: &mut [Job], begin: &'static str) -> Result<(), Failure> {
         let limit = self.settings.transaction_limit();
         let outcome = match self.connected().await {
             Ok(connection) => {
-                let written = tokio::time::timeout(limit, write_and_commit(connection, batch)).await;
+                let written = tokio::time::timeout(limit, write_and_commit(connection, batch, begin)).await;
                 // It may have committed.
                 written.unwrap_or_else(|_| Err(Failure::Lost(crate::error::silent()).at_commit()))
             }
@@ -154,7 +166,9 @@ impl Writer {
                     self.messages.send_modify(|commits| *commits += 1);
                 }
             }
-            Err(Failure::Refused(_) | Failure::Contended(_)) => self.roll_back(limit).await,
+            Err(Failure::Refused(_) | Failure::Contended(_) | Failure::Blocked(_)) => {
+                self.roll_back(limit).await;
+            }
             Err(Failure::Lost(error) | Failure::Broken(error)) => {
                 tracing::error!(%error, "the database cannot write; its connection is opened anew");
                 self.shared.healthy.store(false, Ordering::Release);
@@ -204,9 +218,12 @@ fn settle(batch: Vec<Job>, outcome: Result<(), Failure>) {
     }
 }
 
-async fn write_and_commit(connection: &mut PgConnection, batch: &mut [Job]) -> Result<(), Failure> {
-    // What an operator may have set otherwise for all: after a lock is had, the next statement sees what its holder wrote.
-    sqlx::raw_sql("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE").execute(&mut *connection).await?;
+async fn write_and_commit(
+    connection: &mut PgConnection,
+    batch: &mut [Job],
+    begin: &'static str,
+) -> Result<(), Failure> {
+    sqlx::raw_sql(begin).execute(&mut *connection).await?;
     let sessions: BTreeSet<SessionId> = batch.iter().filter_map(Job::session).cloned().collect();
     lock(connection, &sessions).await?;
     let mut rest = batch;
