@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Asks the questions, then talks on where there is a terminal.
 pub(crate) async fn run(args: &QuickstartArgs, process: &Process, io: &mut Io<'_>) -> Result<(), Failure> {
     let folder = args.data_dir.clone().unwrap_or_else(|| own_folder(process));
-    std::fs::create_dir_all(&folder).map_err(|error| {
+    make_private(&folder).map_err(|error| {
         Failure::new(ErrorCode::InvalidConfig, format!("{} cannot be made: {error}", folder.display()))
     })?;
     let (source, shown) = match &args.db {
@@ -148,6 +148,15 @@ fn own_folder(process: &Process) -> PathBuf {
     let home = process.get("HOME").map(|home| Path::new(home).join(".loom"));
     let base = process.get("LOOM_DATA_DIR").map(PathBuf::from).or(home);
     base.unwrap_or_else(|| std::env::temp_dir().join("loom")).join("quickstart")
+}
+
+/// Makes the folder, and those above it that are missing, for their owner only: what is said is kept there.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 async fn make_shop(folder: &Path) -> Result<SqlSource, Failure> {

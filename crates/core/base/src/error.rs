@@ -209,6 +209,8 @@ error_codes! {
     InsecureBind "LOOM_INSECURE_BIND" FailedPrecondition Never;
     /// Another process uses the data directory.
     DataDirLocked "LOOM_DATA_DIR_LOCKED" FailedPrecondition Later;
+    /// The database belongs to another program.
+    StoreForeign "LOOM_STORE_FOREIGN" FailedPrecondition Never;
     /// The store was written by a newer Loom.
     StoreTooNew "LOOM_STORE_TOO_NEW" FailedPrecondition Never;
     /// The store does not answer or cannot write.

@@ -43,6 +43,15 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The database belongs to another program.
+    #[error(
+        "{database} is a database of another program; Loom keeps what it remembers in one of its own: choose \
+             another `db_path`, and attach this one as a backend to ask it"
+    )]
+    Foreign {
+        /// The database.
+        database: String,
+    },
     /// The database was written by a newer Loom.
     #[error("the store is at version {found}, this binary knows versions up to {known}; use a newer binary")]
     TooNew {
@@ -70,6 +79,7 @@ impl Error {
                 ErrorCode::StoreConflict
             }
             Self::Corrupt { .. } => ErrorCode::StoreCorrupt,
+            Self::Foreign { .. } => ErrorCode::StoreForeign,
             Self::TooNew { .. } => ErrorCode::StoreTooNew,
             Self::Locked { .. } => ErrorCode::DataDirLocked,
         }

@@ -13,7 +13,8 @@ pub async fn create_sqlite(path: &Path, script: &str) -> Result<(), BackendError
         let message = format!("cannot make {}: {reason}", path.display());
         BackendError::new("sqlite", BackendErrorKind::Failed, message)
     };
-    let draft = path.with_extension("draft");
+    // Another process may be making the same one.
+    let draft = path.with_extension(format!("{}.draft", std::process::id()));
     match std::fs::remove_file(&draft) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error.to_string())),
         _ => {}

@@ -15,11 +15,13 @@ pub(crate) enum Failure {
 mod code {
     /// A function does not take its argument, such as JSON that is nested too deeply.
     pub(super) const ERROR: i32 = 1;
+    pub(super) const CORRUPT: i32 = 11;
     /// A value that is too large for a row.
     pub(super) const TOO_BIG: i32 = 18;
     pub(super) const CONSTRAINT: i32 = 19;
     /// A value of the wrong type.
     pub(super) const MISMATCH: i32 = 20;
+    pub(super) const NOT_A_DATABASE: i32 = 26;
 }
 
 impl From<sqlx::Error> for Failure {
@@ -48,9 +50,15 @@ fn primary_code(error: &dyn sqlx::error::DatabaseError) -> Option<i32> {
     Some(error.code()?.parse::<i32>().ok()? & 0xff)
 }
 
-/// The database does not answer.
+/// The database does not answer, or is damaged.
 pub(crate) fn unavailable(error: &sqlx::Error) -> Error {
-    Error::Unavailable { reason: error.to_string() }
+    let reason = error.to_string();
+    match error.as_database_error().and_then(primary_code) {
+        Some(code::CORRUPT | code::NOT_A_DATABASE) => {
+            Error::Corrupt { what: "the database file".to_owned(), reason }
+        }
+        _ => Error::Unavailable { reason },
+    }
 }
 
 /// The writer is gone.

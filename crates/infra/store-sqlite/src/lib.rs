@@ -9,6 +9,7 @@ mod connect;
 mod directory;
 mod error;
 mod health;
+mod mark;
 mod messages;
 mod row;
 mod search;

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use crate::connect::Settings;
 use crate::directory::Directory;
 use crate::error::unavailable;
+use crate::mark::ours;
 use crate::writer::{Queue, Writer};
 use crate::{agents, connect, health, messages, search, sessions, spans, turns};
 
@@ -59,8 +60,8 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the store, brings its schema up to date and starts its writer on the current tokio runtime.
     ///
-    /// [`Error::Locked`] when the directory is in use, also by this process; [`Error::TooNew`] when a newer Loom has
-    /// written to it.
+    /// [`Error::Locked`] when the directory is in use, also by this process; [`Error::Foreign`] when the database is
+    /// another program's; [`Error::TooNew`] when a newer Loom has written to it.
     pub async fn open(options: Options) -> Result<Self, Error> {
         let now = options.clock.now();
         let mut directory = Directory::lock(&options.directory, now)?;
@@ -68,6 +69,9 @@ impl SqliteStore {
         let settings = |path| Settings { path, lock_wait: options.lock_wait };
         let main = settings(path.clone());
         let beside = settings(directory.file(SPANS)?);
+        for file in [&main.path, &beside.path] {
+            ours(file).await?;
+        }
         let mut connection = connect::writer(&main).await.map_err(|error| unavailable(&error))?;
         refuse_newer(&mut connection).await?;
         migrate(&mut connection, &loom_migrations::SQLITE, &main.path).await?;

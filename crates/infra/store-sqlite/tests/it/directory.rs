@@ -68,8 +68,37 @@ async fn what_is_not_a_database_is_an_error_and_is_left_alone() {
     let text = "not a database ".repeat(500);
     std::fs::write(&path, &text).expect("the file can be written");
     let error = refusal(home.options()).await;
-    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+    assert!(matches!(error, Error::Corrupt { .. }) && error.to_string().contains("loom.db"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).expect("the file is there"), text);
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_refused_and_left_alone() {
+    let home = Home::new();
+    let path = home.directory().join("loom.db");
+    std::fs::create_dir_all(home.directory()).expect("the folder can be made");
+    std::fs::File::create(&path).expect("the file can be made");
+    let mut stranger = home.stranger().await;
+    sqlx::query("CREATE TABLE sessions (id TEXT)").execute(&mut stranger).await.expect("it can be written");
+    stranger.close().await.expect("it closes");
+    let before = std::fs::read(&path).expect("the file is there");
+    let error = refusal(home.options()).await;
+    assert!(matches!(error, Error::Foreign { .. }) && error.to_string().contains("loom.db"), "{error}");
+    assert_eq!(std::fs::read(&path).expect("the file is there"), before);
+}
+
+#[tokio::test]
+async fn a_store_that_was_only_just_made_is_ours() {
+    let home = Home::new();
+    let store = home.open().await;
+    // What a kill leaves: the tables are in the log only.
+    let copy = Home::new();
+    std::fs::create_dir_all(copy.directory()).expect("the folder can be made");
+    for file in ["loom.db", "loom.db-wal", "spans.db", "spans.db-wal"] {
+        std::fs::copy(home.directory().join(file), copy.directory().join(file)).expect("it can be copied");
+    }
+    store.close().await;
+    copy.open().await.close().await;
 }
 
 #[cfg(unix)]
