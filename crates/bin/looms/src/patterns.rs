@@ -10,24 +10,37 @@ use serde_json::json;
 
 use crate::failure::Failure;
 
-/// Checks each file, and each YAML file of each folder; all problems are printed.
+/// Checks each file, and each YAML file of each folder; all problems are printed, and what may not be meant.
 pub(crate) fn validate(files: &[PathBuf], format: Format, out: &mut dyn Write) -> Result<(), Failure> {
     let mut patterns = 0;
     let mut problems = Vec::new();
+    let mut notes = Vec::new();
     for path in files.iter().flat_map(|path| yaml_files(path)) {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(&path).map_err(|error| {
             Failure::new(ErrorCode::InvalidPattern, format!("{name} cannot be read: {error}"))
         })?;
         match parse(&name, &text) {
-            Ok(found) => patterns += found.len(),
+            Ok(found) => {
+                patterns += found.len();
+                for pattern in &found {
+                    notes.extend(pattern.not_executable().map(|(key, reason)| {
+                        format!(
+                            "{name}: template `{key}` of `{}` is only shown, not run: {reason}",
+                            pattern.name
+                        )
+                    }));
+                }
+            }
             Err(error) => problems.push(error.to_string()),
         }
     }
     match format {
-        Format::Json => writeln!(out, "{}", json!({ "patterns": patterns, "problems": problems }))?,
+        Format::Json => {
+            writeln!(out, "{}", json!({ "patterns": patterns, "problems": problems, "notes": notes }))?
+        }
         Format::Text => {
-            problems.iter().try_for_each(|problem| writeln!(out, "{problem}"))?;
+            problems.iter().chain(&notes).try_for_each(|line| writeln!(out, "{line}"))?;
         }
     }
     match (problems.len(), format) {

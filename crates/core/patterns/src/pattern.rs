@@ -1,12 +1,13 @@
 //! One piece of domain knowledge: when to use it, what it needs, and the text it becomes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Template;
+use crate::{NotExecutable, Template};
 use loom_yaml::Position;
 
 /// A pattern. Serialises as the JSON that a model is shown: what is empty is left out.
@@ -84,6 +85,14 @@ impl Pattern {
     /// The parameter of that name.
     pub fn parameter(&self, name: &str) -> Option<&Parameter> {
         self.parameters.iter().find(|parameter| parameter.name == name)
+    }
+
+    /// The templates that look like queries to run and cannot be, each with the reason: they are shown as text only.
+    pub fn not_executable(&self) -> impl Iterator<Item = (&str, &NotExecutable)> {
+        self.templates.iter().filter_map(|(key, template)| match template.executable() {
+            Ok(_) | Err(NotExecutable::Key | NotExecutable::NotAQuery) => None,
+            Err(reason) => Some((key.as_str(), reason)),
+        })
     }
 
     /// Whether some template of it can be run by `run_pattern`.
@@ -232,7 +241,6 @@ pub struct Rule {
 
 /// Why a file, or one pattern in it, cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{}:{}: {message}", position.line, position.column)]
 pub struct PatternError {
     /// The file, as the caller named it.
     pub file: Arc<str>,
@@ -240,4 +248,14 @@ pub struct PatternError {
     pub position: Position,
     /// What is wrong and what would be right.
     pub message: String,
+}
+
+impl fmt::Display for PatternError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, position, message } = self;
+        match position.line {
+            0 => write!(f, "{file}: {message}"),
+            line => write!(f, "{file}:{line}:{}: {message}", position.column),
+        }
+    }
 }

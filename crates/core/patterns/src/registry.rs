@@ -117,7 +117,7 @@ impl Registry {
                 known.take(file.digest, outcome);
             }
         }
-        let (entries, mut errors) = merge(&files);
+        let (entries, mut errors) = merge(&files, &self.current.load());
         errors.extend(files.values().filter_map(|file| file.problem.clone()));
         errors.sort_by(|a, b| (&a.file, a.position).cmp(&(&b.file, b.position)));
         let next = Arc::new(Snapshot::new(entries, digest(&files)));
@@ -195,22 +195,28 @@ fn read_all(texts: &[Unread]) -> Vec<Read> {
     })
 }
 
-/// One entry for each name: the last layer wins, and within a layer the first file; the others there are reported.
-fn merge(files: &BTreeMap<(Layer, Arc<str>), File>) -> (Vec<Indexed>, Vec<PatternError>) {
+/// One entry for each name: the last layer wins, and within a layer the file that is in use already, else the first; the
+/// others there are reported.
+fn merge(files: &BTreeMap<(Layer, Arc<str>), File>, in_use: &Snapshot) -> (Vec<Indexed>, Vec<PatternError>) {
     let mut entries: BTreeMap<&str, (Layer, &Indexed)> = BTreeMap::new();
     let mut errors = Vec::new();
     for ((layer, file), content) in files {
         for entry in &content.patterns {
             let name = entry.pattern.name.as_str();
             match entries.get(name) {
-                Some((other_layer, other)) if other_layer == layer => errors.push(PatternError {
-                    file: Arc::clone(file),
-                    position: Position::default(),
-                    message: format!(
-                        "pattern `{name}` is already defined in {}; this one is not used",
-                        other.pattern.file
-                    ),
-                }),
+                Some((other_layer, other)) if other_layer == layer => {
+                    let stays = in_use.get(name).is_some_and(|pattern| pattern.file == *file);
+                    let (used, unused) = if stays { (entry, *other) } else { (*other, entry) };
+                    errors.push(PatternError {
+                        file: Arc::clone(&unused.pattern.file),
+                        position: Position::default(),
+                        message: format!(
+                            "pattern `{name}` is already defined in {}; this one is not used",
+                            used.pattern.file
+                        ),
+                    });
+                    entries.insert(name, (*layer, used));
+                }
                 Some(_) | None => {
                     entries.insert(name, (*layer, entry));
                 }

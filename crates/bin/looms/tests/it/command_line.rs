@@ -70,6 +70,12 @@ async fn pattern_files_are_checked_all_at_once() {
     home.write("patterns/good.yaml", "name: good\ndescription: fine\nintents: [do it]\n");
     let said = home.run(["pattern", "validate", "patterns/good.yaml"]).await.worked();
     assert_eq!(said, "1 pattern is valid\n");
+    home.write("patterns/slip.yaml", "name: slip\ntemplates:\n  sql: SELECT {{nope}}\n");
+    let said = home.run(["pattern", "validate", "patterns/slip.yaml"]).await.worked();
+    assert!(
+        said.contains("template `sql` of `slip` is only shown, not run") && said.contains("nope"),
+        "{said}"
+    );
     home.write("patterns/tab.yaml", "name: x\n\tdescription: y\n");
     let said = home.run(["pattern", "validate", "patterns"]).await;
     assert!(

@@ -69,3 +69,15 @@ fn two_files_with_one_name_are_reported_whatever_their_order() {
         assert!(error.message.contains("already defined in a.yaml"), "{error}");
     }
 }
+
+#[test]
+fn a_copy_does_not_take_the_place_of_the_file_in_use() {
+    let registry = Registry::default();
+    registry.apply([change("b.yaml", "name: x\ntitle: mine")]);
+    let report = registry.apply([change("a.yaml", "name: x\ntitle: copy")]);
+    assert_eq!(titles(&registry), ["x=mine"]);
+    let errors: Vec<_> = report.errors.iter().map(ToString::to_string).collect();
+    assert_eq!(errors, ["a.yaml: pattern `x` is already defined in b.yaml; this one is not used"]);
+    registry.apply([Change { layer: Layer::Folder, file: "b.yaml".into(), text: None }]);
+    assert_eq!(titles(&registry), ["x=copy"]);
+}
