@@ -48,6 +48,15 @@ impl Error {
         Self::new(ErrorCode::ServerUnreachable, message).with("server", address)
     }
 
+    /// Every error of a Loom server says its code; whoever answered at `address` is none.
+    fn stranger(status: &Status, address: &str) -> Self {
+        let message = format!(
+            "what answers at {address} does not speak Loom's gRPC ({}); is that the HTTP port, or another program?",
+            status.message()
+        );
+        Self::new(ErrorCode::ServerUnreachable, message).with("server", address)
+    }
+
     /// What `status`, received from or made on the way to `address`, means.
     pub(crate) fn from_status(status: &Status, address: &str) -> Self {
         // A status with a source was made on this side; one that was received has none.
@@ -55,6 +64,9 @@ impl Error {
             return Self::from_transport(status, address);
         }
         let details = ErrorDetails::read(status.details());
+        if details.reason.is_empty() && matches!(status.code(), Code::Internal | Code::Unknown) {
+            return Self::stranger(status, address);
+        }
         Self {
             code: details.reason.parse().unwrap_or_else(|()| nearest(status.code())),
             message: status.message().to_owned(),
@@ -118,6 +130,16 @@ mod tests {
         let error = Error::from_status(&status, "http://h:1");
         assert_eq!(error.code, ErrorCode::DeadlineExceeded);
         assert_eq!(error.message, "the server at http://h:1 did not answer in time");
+    }
+
+    #[test]
+    fn what_is_no_loom_server_is_told_from_a_defect_of_one() {
+        let error = Error::from_status(&Status::internal("invalid compression flag: 123"), "http://h:1");
+        assert_eq!(error.code, ErrorCode::ServerUnreachable);
+        assert!(error.message.contains("is that the HTTP port"), "{error}");
+        let defect = ErrorDetails { reason: "LOOM_INTERNAL".to_owned(), ..ErrorDetails::default() };
+        let status = Status::with_details(Code::Internal, "x", defect.write(Code::Internal, "x").into());
+        assert_eq!(Error::from_status(&status, "http://h:1").code, ErrorCode::Internal);
     }
 
     #[test]
