@@ -78,7 +78,7 @@ impl Loader {
         self.take_backends(&Changes { changed, removed: Vec::new() });
     }
 
-    /// Reads the agents folder as it is now, and removes agents whose files are gone.
+    /// Reads the agents folder as it is now. Agents whose files are gone are not in use.
     pub(crate) async fn load_agents(&self, agents: &Agents) {
         let Some(folder) = &self.folders.agents else { return };
         let changed = loom_files::files(folder, YAML);
@@ -86,9 +86,8 @@ impl Loader {
         for agent in agents.list() {
             if let loom_store::AgentSource::File { path } = &agent.source
                 && !here.iter().any(|name| **name == **path)
-                && let Err(error) = agents.delete(&agent.id).await
             {
-                tracing::error!(file = %path, %error, "an agent whose file is gone cannot be removed");
+                agents.lose_file(path).await;
             }
         }
         self.take_agents(agents, &Changes { changed, removed: Vec::new() }).await;
@@ -160,7 +159,8 @@ impl Loader {
         for path in &changes.removed {
             let Some(file) = name_in(folder, path) else { continue };
             self.refused.lock().remove(path);
-            self.count("agents", &file, agents.delete_file(&file).await);
+            agents.lose_file(&file).await;
+            self.metrics.reloads.add(["agents", "ok"], 1);
         }
         for path in &changes.changed {
             let Some(file) = name_in(folder, path) else { continue };

@@ -130,6 +130,9 @@ pub enum Failure {
         code: ErrorCode,
         /// What the provider said.
         message: String,
+        /// How long the provider asks to wait. Journals of before it was kept have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after: Option<Duration>,
     },
     /// A hook refused to go on.
     Hook {

@@ -45,6 +45,9 @@ pub enum EventKind {
         finish: FinishReason,
         /// What it used.
         usage: Usage,
+        /// Whether the provider did not say what it used. Journals of before this was kept say nothing.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        estimated: bool,
         /// What that costs.
         cost: NanoUsd,
         /// The tool calls in it, in order.

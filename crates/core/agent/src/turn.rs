@@ -308,7 +308,8 @@ impl Turn {
             return effects.push(Effect::StartTimer { effect, delay });
         }
         let code = code.parse().unwrap_or(ErrorCode::LlmUnavailable);
-        self.end(Outcome::Failed(Failure::Llm { code, message: message.clone() }), effects);
+        let failure = Failure::Llm { code, message: message.clone(), retry_after: *retry_after };
+        self.end(Outcome::Failed(failure), effects);
     }
 
     /// Runs the hooks of `point`, or goes straight on where there are none.
@@ -407,5 +408,5 @@ impl Turn {
 fn too_long() -> Outcome {
     let message =
         "the conversation does not fit the model's window, and nothing more can leave it".to_owned();
-    Outcome::Failed(Failure::Llm { code: ErrorCode::ContextTooLong, message })
+    Outcome::Failed(Failure::Llm { code: ErrorCode::ContextTooLong, message, retry_after: None })
 }

@@ -1,9 +1,10 @@
 //! Prepares a turn: what it is run by, fixed at this moment, so that no reload in the middle changes it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use loom_agent::{Backoff, Limits, OnUnknown, TurnConfig};
-use loom_base::{ErrorCode, Timestamp, TraceId, TurnId};
+use loom_base::{Deadline, ErrorCode, Timestamp, TraceId, TurnId};
 use loom_llm::ContentBlock;
 use loom_memory::beside;
 use loom_patterns::Snapshot;
@@ -23,6 +24,8 @@ pub(crate) struct Prepared {
     pub(crate) pattern: Option<PatternUse>,
     pub(crate) beside: Vec<ContentBlock>,
     pub(crate) trace: TraceId,
+    /// What time it was given.
+    pub(crate) time: Duration,
     pub(crate) at: Timestamp,
 }
 
@@ -33,15 +36,21 @@ impl Prepared {
         agent: Arc<Agent>,
         turn: TurnId,
         request: &TurnRequest,
+        asked_at: Timestamp,
     ) -> Result<Self, Error> {
         let built = core.agents.built(&agent)?;
         let model = core.model_of(&agent.definition)?;
         let at = core.clock.now();
+        let (deadline, time) = deadline(agent.definition.behavior.timeout, request.timeout, asked_at, at);
+        if deadline <= at {
+            return Err(time_over(time));
+        }
         let chosen = choose_pattern(&agent.definition, &built.patterns, request)?;
         let text = chosen.as_ref().map(|(_, text)| text.as_str());
         let beside = beside(&[], &request.context, text, agent.definition.memory.kernel);
         Ok(Self {
-            config: turn_config(&agent.definition, request, at),
+            config: turn_config(&agent.definition, request, deadline),
+            time,
             pattern: chosen.map(|(used, _)| used),
             trace: request.trace.as_ref().map_or_else(|| TraceId::of_turn(turn), |(trace, _)| *trace),
             beside,
@@ -71,9 +80,24 @@ impl Prepared {
     }
 }
 
-fn turn_config(definition: &AgentDefinition, request: &TurnRequest, at: Timestamp) -> TurnConfig {
+/// When a turn that starts at `at` has failed, and the time that it was given: the agent's from its start, the caller's
+/// from when it asked, whichever ends first.
+fn deadline(
+    agents: Duration,
+    callers: Option<Duration>,
+    asked_at: Timestamp,
+    at: Timestamp,
+) -> (Deadline, Duration) {
+    let own = (at + agents, agents);
+    callers.map_or(own, |time| own.min((asked_at + time, time)))
+}
+
+pub(crate) fn time_over(time: Duration) -> Error {
+    Error::new(ErrorCode::DeadlineExceeded, format!("the turn's time of {time:?} ran out"))
+}
+
+fn turn_config(definition: &AgentDefinition, request: &TurnRequest, deadline: Deadline) -> TurnConfig {
     let behavior = &definition.behavior;
-    let timeout = request.timeout.map_or(behavior.timeout, |timeout| timeout.min(behavior.timeout));
     TurnConfig {
         limits: Limits {
             model_calls: request
@@ -81,7 +105,7 @@ fn turn_config(definition: &AgentDefinition, request: &TurnRequest, at: Timestam
                 .map_or(behavior.max_turns, |rounds| rounds.min(behavior.max_turns)),
             tool_calls: behavior.max_tool_executions,
             calls_per_answer: behavior.max_iterations,
-            deadline: Some(at + timeout),
+            deadline: Some(deadline),
             ..Limits::default()
         },
         backoff: Backoff::default(),
@@ -115,4 +139,19 @@ fn choose_pattern(
         let name = found.pattern.name.clone();
         (PatternUse { name, confidence: found.confidence }, pattern_text(&found.pattern))
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_callers_time_runs_while_the_turn_waits_and_the_agents_does_not() {
+        let [asked_at, at] = [0, 4_000_000].map(Timestamp::from_micros);
+        let [three, ten, hour] = [3, 10, 3_600].map(Duration::from_secs);
+        assert_eq!(deadline(ten, None, asked_at, at), (at + ten, ten));
+        assert_eq!(deadline(ten, Some(hour), asked_at, at), (at + ten, ten));
+        assert_eq!(deadline(ten, Some(ten), asked_at, at), (asked_at + ten, ten));
+        assert!(deadline(ten, Some(three), asked_at, at).0 < at);
+    }
 }

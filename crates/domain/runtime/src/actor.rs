@@ -11,20 +11,21 @@ use loom_base::{ErrorCode, SessionId, Timestamp, TurnId};
 use loom_memory::{PastTurn, Recent};
 use loom_store::{NewSession, SessionRecord};
 
-use crate::accept::Prepared;
+use crate::accept::{Prepared, time_over};
 use crate::core::Core;
 use crate::drive::{Drive, Driven, Start, turn_outcome_name};
 use crate::restore;
-use crate::sessions::{Actors, shutting_down};
+use crate::sessions::{Actors, cancelled_before_start, shutting_down};
 use crate::step::Steps;
 use crate::{Agent, Error, Feed, Progress, Running, TurnFailure, TurnReport, TurnRequest, TurnResult};
 
-/// What reaches a session.
-pub(crate) enum Mail {
-    /// A message to answer.
-    Turn(Box<TurnRequest>, oneshot::Sender<Result<Running, Error>>),
-    /// The session is being removed: stop, and say when.
-    Stop(oneshot::Sender<()>),
+/// A message to answer.
+pub(crate) struct Asked {
+    pub(crate) request: Box<TurnRequest>,
+    /// When the caller's time began to run.
+    pub(crate) asked_at: Timestamp,
+    /// Where it is told that its turn runs, or why not.
+    pub(crate) reply: oneshot::Sender<Result<Running, Error>>,
 }
 
 /// The actor of one session.
@@ -32,11 +33,11 @@ pub(crate) struct Actor {
     pub(crate) core: Arc<Core>,
     pub(crate) actors: Arc<Actors>,
     pub(crate) id: SessionId,
-    pub(crate) mail: mpsc::Receiver<Mail>,
+    pub(crate) mail: mpsc::Receiver<Asked>,
     /// Fires when no more turns are to begin.
     pub(crate) closing: CancellationToken,
-    /// Fires when running turns are to be cancelled.
-    pub(crate) stopping: CancellationToken,
+    /// Fires when the session is removed or the server stops waiting: the running turn is to be cancelled.
+    pub(crate) stop: CancellationToken,
 }
 
 /// What a session in memory knows.
@@ -56,28 +57,33 @@ impl Actor {
     async fn work(&mut self) {
         let mut loaded = None;
         loop {
-            let next = tokio::select! {
+            let asked = tokio::select! {
                 biased;
-                () = self.closing.cancelled() => None,
-                mail = self.mail.recv() => mail,
+                () = self.closing.cancelled() => return self.leave(&shutting_down()),
+                () = self.stop.cancelled() => {
+                    let message = format!("session {} was deleted before the turn started", self.id);
+                    return self.leave(&Error::new(ErrorCode::Cancelled, message));
+                }
+                asked = self.mail.recv() => asked,
                 () = self.core.clock.sleep(self.core.limits.idle) => {
                     if self.leave_if_empty() { return }
                     continue;
                 }
             };
-            match next {
-                Some(Mail::Turn(request, reply)) => self.answer(&mut loaded, *request, reply).await,
-                Some(Mail::Stop(stopped)) => {
-                    self.actors.lock().remove(&self.id);
-                    self.refuse_waiting(&Error::session_not_found(&self.id));
-                    let _ = stopped.send(());
-                    return;
-                }
-                None => {
-                    self.actors.lock().remove(&self.id);
-                    return self.refuse_waiting(&shutting_down());
-                }
+            match asked {
+                Some(asked) => self.answer(&mut loaded, asked).await,
+                None => return self.leave(&shutting_down()),
             }
+        }
+    }
+
+    /// Leaves the map; whoever waits is told `error`.
+    fn leave(&mut self, error: &Error) {
+        self.actors.lock().remove(&self.id);
+        self.mail.close();
+        while let Ok(asked) = self.mail.try_recv() {
+            // Whoever no longer waits for the reply does not need it.
+            drop(asked.reply.send(Err(error.clone())));
         }
     }
 
@@ -90,24 +96,12 @@ impl Actor {
         empty
     }
 
-    fn refuse_waiting(&mut self, error: &Error) {
-        self.mail.close();
-        while let Ok(mail) = self.mail.try_recv() {
-            match mail {
-                // Whoever no longer waits for the reply does not need it.
-                Mail::Turn(_, reply) => drop(reply.send(Err(error.clone()))),
-                Mail::Stop(stopped) => drop(stopped.send(())),
-            }
-        }
-    }
-
     /// Runs one turn. After an error the session is read again before the next.
-    async fn answer(
-        &mut self,
-        loaded: &mut Option<Loaded>,
-        request: TurnRequest,
-        reply: oneshot::Sender<Result<Running, Error>>,
-    ) {
+    async fn answer(&mut self, loaded: &mut Option<Loaded>, asked: Asked) {
+        let Asked { request, asked_at, reply } = asked;
+        if request.cancel.is_cancelled() {
+            return drop(reply.send(Err(cancelled_before_start())));
+        }
         let stored = match loaded.take() {
             Some(state) => Some(state),
             None => match self.stored().await {
@@ -116,7 +110,7 @@ impl Actor {
             },
         };
         let turn = TurnId::new(&*self.core.ids);
-        let prepared = match self.prepare(stored.as_ref(), turn, &request) {
+        let prepared = match self.prepare(stored.as_ref(), turn, &request, asked_at) {
             Ok(prepared) => prepared,
             Err(error) => {
                 *loaded = stored;
@@ -143,7 +137,7 @@ impl Actor {
             gen_ai.operation.name = "invoke_agent",
             gen_ai.agent.name = %prepared.agent.definition.name,
         );
-        let whole = self.run_turn(&mut state, turn, request, prepared, reply).instrument(span).await;
+        let whole = self.run_turn(&mut state, turn, *request, prepared, reply).instrument(span).await;
         if whole {
             *loaded = Some(state);
         }
@@ -175,6 +169,7 @@ impl Actor {
         stored: Option<&Loaded>,
         turn: TurnId,
         request: &TurnRequest,
+        asked_at: Timestamp,
     ) -> Result<Prepared, Error> {
         let agent = match (stored, &request.agent) {
             (Some(state), _) if state.record.principal != request.principal.as_str() => {
@@ -184,15 +179,16 @@ impl Actor {
             (None, Some(named)) => self.core.agents.get(named)?,
             (None, None) => self.core.agents.default_agent()?,
         };
-        Prepared::new(&self.core, agent, turn, request)
+        Prepared::new(&self.core, agent, turn, request, asked_at)
     }
 
     /// The session's agent; another one named in the request is an error.
     fn agent_of(&self, record: &SessionRecord, request: &TurnRequest) -> Result<Arc<Agent>, Error> {
         let mismatch = |message| Error::new(ErrorCode::SessionAgentMismatch, message);
-        let own = self.core.agents.get(record.agent.as_str()).map_err(|_| {
+        let own = self.core.agents.known(&record.agent).ok_or_else(|| {
             mismatch(format!("session {} belongs to agent {}, which no longer exists", self.id, record.agent))
         })?;
+        let own = own.usable()?;
         if let Some(named) = &request.agent {
             let named = self.core.agents.get(named)?;
             if named.id != own.id {
@@ -215,7 +211,7 @@ impl Actor {
         reply: oneshot::Sender<Result<Running, Error>>,
     ) -> bool {
         let feed = Arc::new(Feed::new());
-        let cancel = self.stopping.child_token();
+        let cancel = request.cancel.child_token();
         let running = Running {
             session: self.id.clone(),
             turn,
@@ -286,6 +282,7 @@ impl Actor {
             prepared,
             feed,
             cancel,
+            stop: self.stop.clone(),
         })
     }
 }
@@ -308,13 +305,7 @@ fn publish(core: &Core, feed: &Feed, driven: &Driven, accepted_at: Timestamp) {
             Progress::Completed(Arc::new(TurnResult { text, finish: *finish, table, report }))
         }
         Some(Outcome::Failed(Failure::Limit { limit: Limit::Deadline })) => {
-            let given = driven
-                .prepared
-                .config
-                .limits
-                .deadline
-                .map_or_else(String::new, |deadline| format!(" of {:?}", deadline.since(accepted_at)));
-            failed(Error::new(ErrorCode::DeadlineExceeded, format!("the turn's time{given} ran out")))
+            failed(time_over(driven.prepared.time))
         }
         Some(Outcome::Failed(failure)) => failed(Error::of_failure(failure)),
         Some(Outcome::Cancelled) | None => failed(Error::new(ErrorCode::Cancelled, "the turn was cancelled")),

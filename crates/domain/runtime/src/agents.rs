@@ -33,15 +33,51 @@ pub struct Agent {
     pub updated_at: Timestamp,
     /// Why the newest edit of its file is not in use; `None` when it is.
     pub error: Option<String>,
+    /// Whether no file defines it any more: it is not listed and takes no messages until one does again.
+    away: bool,
     digest: Digest,
     built: ArcSwapOption<Built>,
 }
 
 impl Agent {
-    fn with_error(&self, error: Option<String>) -> Self {
+    /// The same agent, defined by a file whose newest edit has this `error`.
+    fn here(&self, error: Option<String>) -> Self {
         let built = ArcSwapOption::new(self.built.load_full());
         let definition = Arc::clone(&self.definition);
-        Self { id: self.id.clone(), definition, source: self.source.clone(), error, built, ..*self }
+        Self {
+            id: self.id.clone(),
+            definition,
+            source: self.source.clone(),
+            error,
+            away: false,
+            built,
+            ..*self
+        }
+    }
+
+    /// The same agent, defined by no file.
+    fn gone(&self) -> Self {
+        Self { away: true, ..self.here(None) }
+    }
+
+    /// Refuses an agent that no file defines any more.
+    pub(crate) fn usable(self: Arc<Self>) -> Result<Arc<Self>, Error> {
+        if !self.away {
+            return Ok(self);
+        }
+        let (name, file) = (&self.definition.name, self.file().unwrap_or_default());
+        let message = format!(
+            "agent {name:?} was defined by the file {file}, which is gone or defines another agent now; it is back, \
+             with its sessions, once a file in the agents folder defines an agent of that name"
+        );
+        Err(Error::new(ErrorCode::AgentNotFound, message))
+    }
+
+    fn file(&self) -> Option<&str> {
+        match &self.source {
+            AgentSource::File { path } => Some(path),
+            AgentSource::Api => None,
+        }
     }
 }
 
@@ -105,40 +141,46 @@ impl Agents {
         })
     }
 
-    /// All agents, by name.
+    /// All agents that can be asked, by name.
     pub fn list(&self) -> Vec<Arc<Agent>> {
-        let mut agents: Vec<_> = self.current.load().values().cloned().collect();
+        let mut agents: Vec<_> = self.current.load().values().filter(|agent| !agent.away).cloned().collect();
         agents.sort_by(|a, b| a.definition.name.cmp(&b.definition.name));
         agents
     }
 
     /// The agent with that id or name.
     pub fn get(&self, id_or_name: &str) -> Result<Arc<Agent>, Error> {
-        let current = self.current.load();
-        let by_id = id_or_name.parse::<AgentId>().ok().and_then(|id| current.get(&id));
-        let found = by_id.or_else(|| current.values().find(|agent| agent.definition.name == id_or_name));
-        found.cloned().ok_or_else(|| Error::agent_not_found(id_or_name, &self.names()))
+        let by_id = id_or_name.parse::<AgentId>().ok().and_then(|id| self.known(&id));
+        let found = by_id.or_else(|| self.get_by_name(id_or_name));
+        found.ok_or_else(|| Error::agent_not_found(id_or_name, &self.names()))?.usable()
+    }
+
+    /// The agent with that id, also one that no file defines any more.
+    pub(crate) fn known(&self, id: &AgentId) -> Option<Arc<Agent>> {
+        self.current.load().get(id).cloned()
     }
 
     /// The agent that answers when none is named: the one created first.
     pub fn default_agent(&self) -> Result<Arc<Agent>, Error> {
-        let first =
-            self.current.load().values().min_by_key(|agent| (agent.created_at, agent.id.clone())).cloned();
+        let first = self.list().into_iter().min_by_key(|agent| (agent.created_at, agent.id.clone()));
         first.ok_or_else(|| Error::agent_not_found("default", &[]))
     }
 
-    /// Creates an agent. A name that is taken is an error.
+    /// Creates an agent. A name that is taken is an error; an agent of that name whose file is gone is taken over, with
+    /// its sessions.
     pub async fn create(&self, definition: AgentDefinition) -> Result<Arc<Agent>, Error> {
         let _writing = self.writing.lock().await;
-        if self.get_by_name(&definition.name).is_some() {
+        let of_name = self.get_by_name(&definition.name);
+        if of_name.as_ref().is_some_and(|agent| !agent.away) {
             let message =
                 format!("an agent called {:?} exists already; reload it to change it", definition.name);
             return Err(Error::new(ErrorCode::AgentExists, message));
         }
-        self.put(None, definition, AgentSource::Api).await
+        self.put(of_name, definition, AgentSource::Api).await
     }
 
-    /// Gives an agent a new definition; the next turn uses it. The same definition again changes nothing.
+    /// Gives an agent a new definition, no longer a file's; the next turn uses it. The same definition again changes
+    /// nothing.
     pub async fn update(&self, id: &AgentId, definition: AgentDefinition) -> Result<Arc<Agent>, Error> {
         let _writing = self.writing.lock().await;
         let agent = self.get(id.as_str())?;
@@ -146,34 +188,60 @@ impl Agents {
             let message = format!("another agent is called {:?}", definition.name);
             return Err(Error::new(ErrorCode::AgentExists, message));
         }
-        let source = agent.source.clone();
-        self.put(Some(agent), definition, source).await
+        self.put(Some(agent), definition, AgentSource::Api).await
     }
 
-    /// Creates or updates the agent that a file defines.
+    /// Creates or updates the agent that a file defines. Its name says which it is: one of that name whose file is gone
+    /// comes back, and the one that the file defined before goes when it had another name.
     pub async fn put_file(&self, path: &str, definition: AgentDefinition) -> Result<Arc<Agent>, Error> {
         let _writing = self.writing.lock().await;
-        let source = AgentSource::File { path: path.to_owned() };
-        let of_file = self.list().into_iter().find(|agent| agent.source == source);
         let of_name = self.get_by_name(&definition.name);
-        if let Some(other) = of_name.as_ref().filter(|agent| agent.source != source) {
-            let origin = match &other.source {
-                AgentSource::File { path } => format!("the file {path}"),
-                AgentSource::Api => "a request".to_owned(),
-            };
+        if let Some(other) = of_name.as_ref().filter(|agent| !agent.away && agent.file() != Some(path)) {
+            let origin = other.file().map_or("a request".to_owned(), |file| format!("the file {file}"));
             let message = format!("an agent called {:?} was already created by {origin}", definition.name);
             return Err(Error::new(ErrorCode::AgentExists, message));
         }
-        self.put(of_file.or(of_name), definition, source).await
+        let agent = self.put(of_name, definition, AgentSource::File { path: path.to_owned() }).await?;
+        self.put_others_away(&agent, path);
+        Ok(agent)
     }
 
     /// Notes that the newest edit of a file cannot be used; the version before it stays in use.
     pub async fn refuse_file(&self, path: &str, error: String) {
         let _writing = self.writing.lock().await;
-        let source = AgentSource::File { path: path.to_owned() };
-        if let Some(agent) = self.list().into_iter().find(|agent| agent.source == source) {
-            self.swap(agent.with_error(Some(error)));
+        let of_file = |agent: &&Arc<Agent>| agent.file() == Some(path);
+        let current = self.current.load();
+        // Of all that the file ever defined, the one that is here, else the one that was defined last.
+        let newest = current.values().filter(of_file).max_by_key(|agent| (!agent.away, agent.updated_at));
+        if let Some(agent) = newest {
+            self.swap(agent.here(Some(error)));
+            self.put_others_away(agent, path);
         }
+    }
+
+    /// Notes that a file is gone. The agent it defined is kept with its sessions, and waits until a file defines it again.
+    pub async fn lose_file(&self, path: &str) {
+        let _writing = self.writing.lock().await;
+        if let Some(agent) = self.list().iter().find(|agent| agent.file() == Some(path)) {
+            self.put_away(agent);
+        }
+    }
+
+    /// A file defines one agent: the others that it defined before wait.
+    fn put_others_away(&self, agent: &Agent, path: &str) {
+        for other in self.list().iter().filter(|other| other.file() == Some(path) && other.id != agent.id) {
+            self.put_away(other);
+        }
+    }
+
+    fn put_away(&self, agent: &Agent) {
+        let (name, file) = (&agent.definition.name, agent.file());
+        tracing::warn!(
+            agent.name = name,
+            file,
+            "no file defines an agent any more; it waits, with its sessions, for one"
+        );
+        self.swap(agent.gone());
     }
 
     /// Removes an agent. Its stored versions stay for the turns that refer to them.
@@ -184,15 +252,6 @@ impl Agents {
         current.remove(id);
         self.current.store(Arc::new(current));
         Ok(())
-    }
-
-    /// Removes the agent that a file defined.
-    pub async fn delete_file(&self, path: &str) -> Result<(), Error> {
-        let source = AgentSource::File { path: path.to_owned() };
-        match self.list().into_iter().find(|agent| agent.source == source) {
-            Some(agent) => self.delete(&agent.id).await,
-            None => Ok(()),
-        }
     }
 
     /// Says that backends or tools have changed: each agent is built anew before its next turn.
@@ -248,14 +307,14 @@ impl Agents {
         })?;
         let digest = Digest::of_json(&json);
         let same = before.as_ref().filter(|agent| agent.digest == digest && agent.source == source);
-        if let Some(same) = same.filter(|agent| agent.error.is_none()) {
+        if let Some(same) = same.filter(|agent| agent.error.is_none() && !agent.away) {
             return Ok(Arc::clone(same));
         }
         let generation = self.generation.load(Ordering::Acquire);
         let built = self.build(&definition, self.patterns.snapshot(), generation)?;
         if let Some(same) = same {
-            // The file is again what it was before an edit that could not be used.
-            return Ok(self.swap(same.with_error(None)));
+            // The file is again what it was before an edit that could not be used, or before it was gone.
+            return Ok(self.swap(same.here(None)));
         }
         let now = self.clock.now();
         let record = AgentRecord {
@@ -282,6 +341,7 @@ impl Agents {
         agent
     }
 
+    /// The agent of that name, also one that no file defines any more.
     fn get_by_name(&self, name: &str) -> Option<Arc<Agent>> {
         self.current.load().values().find(|agent| agent.definition.name == name).cloned()
     }
@@ -305,6 +365,7 @@ fn from_parts(record: &AgentRecord, definition: AgentDefinition) -> Agent {
         created_at: record.created_at,
         updated_at: record.updated_at,
         error: None,
+        away: false,
         digest: record.digest,
         built: ArcSwapOption::empty(),
     }

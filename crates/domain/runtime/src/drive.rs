@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use loom_agent::{CallOutcome, CallState, Effect, Event, EventKind, Outcome, Turn};
 use loom_base::{CallId, ErrorCode, MessageId, NanoUsd, SessionId, Timestamp, TurnId};
-use loom_llm::{Completion, ContentBlock, Role};
+use loom_llm::{Completion, ContentBlock, Message, Role, Usage, estimate_message};
 use loom_memory::{Kept, Recent};
 use loom_store::{CallChange, CallStart, Receipt, TurnEnd};
 
@@ -47,6 +47,7 @@ pub(crate) struct Drive<'a> {
     prepared: Prepared,
     feed: Arc<Feed>,
     cancel: CancellationToken,
+    stop: CancellationToken,
     turn: Turn,
     steps: Steps,
     current: Vec<Kept>,
@@ -86,7 +87,10 @@ pub(crate) struct Start<'a> {
     pub(crate) turn: TurnId,
     pub(crate) prepared: Prepared,
     pub(crate) feed: Arc<Feed>,
+    /// Fires when the turn is to be cancelled.
     pub(crate) cancel: CancellationToken,
+    /// Fires when the session is to do nothing more.
+    pub(crate) stop: CancellationToken,
 }
 
 impl<'a> Drive<'a> {
@@ -100,6 +104,7 @@ impl<'a> Drive<'a> {
             prepared: start.prepared,
             feed: start.feed,
             cancel: start.cancel,
+            stop: start.stop,
             steps: start.steps,
             current: Vec::new(),
             answer: None,
@@ -130,6 +135,7 @@ impl<'a> Drive<'a> {
             tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => self.apply(EventKind::CancelRequested).await?,
+                () = self.stop.cancelled() => self.apply(EventKind::CancelRequested).await?,
                 Some(reply) = self.replies.next() => self.take(reply).await?,
             }
         }
@@ -194,6 +200,10 @@ impl<'a> Drive<'a> {
         mut completion: Completion,
         took: std::time::Duration,
     ) -> EventKind {
+        let estimated = completion.usage == Usage::default();
+        if estimated {
+            completion.usage = self.estimated_usage(&completion.content);
+        }
         let model = &self.prepared.model;
         let cost = model.info.prices.map_or(NanoUsd::ZERO, |prices| prices.cost(&completion.usage));
         self.core.count_model_call(&model.provider_name, &model.name, "ok", completion.usage, cost, took);
@@ -215,9 +225,16 @@ impl<'a> Drive<'a> {
             message,
             finish: completion.finish,
             usage: completion.usage,
+            estimated,
             cost,
             calls,
         }
+    }
+
+    /// About what a provider that does not say so used for the latest request and its answer.
+    fn estimated_usage(&self, answer: &[ContentBlock]) -> Usage {
+        let answer = Message { role: Role::Assistant, content: answer.to_vec() };
+        Usage { input: self.context.used, output: estimate_message(&answer), ..Usage::default() }
     }
 
     fn take_failure(&mut self, effect: u32, failed: FailedCall, took: std::time::Duration) -> EventKind {

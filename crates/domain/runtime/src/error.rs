@@ -56,7 +56,9 @@ impl Error {
                 },
                 format!("the turn reached its limit of {} before it had an answer", limit.as_str()),
             ),
-            Failure::Llm { code, message } => Self::new(*code, message.clone()),
+            Failure::Llm { code, message, retry_after } => {
+                Self { retry_after: *retry_after, ..Self::new(*code, message.clone()) }
+            }
             Failure::Hook { point } => {
                 Self::new(ErrorCode::PermissionDenied, format!("a hook at {point:?} stopped the turn"))
             }

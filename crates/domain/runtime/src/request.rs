@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use loom_access::Principal;
 use loom_base::{ErrorCode, SessionId, TraceId};
+use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 
@@ -26,7 +27,8 @@ pub struct TurnRequest {
     pub force_pattern: Option<String>,
     /// Answers asked of the model at most, where that is fewer than the agent allows.
     pub max_rounds: Option<u32>,
-    /// Time for the turn, where that is shorter than the agent allows.
+    /// Time for the turn from now on, waiting for its session included, where that ends before the agent's own limit,
+    /// which counts from the turn's start.
     pub timeout: Option<Duration>,
     /// Whether the model is to see nothing of what was said before. It stays stored.
     pub reset_context: bool,
@@ -34,6 +36,8 @@ pub struct TurnRequest {
     pub detailed_trace: bool,
     /// The caller's trace and span (16 hexadecimal digits), to continue it.
     pub trace: Option<(TraceId, String)>,
+    /// Cancels the turn, also while it waits for its session.
+    pub cancel: CancellationToken,
     /// Who asks.
     pub principal: Principal,
 }
@@ -52,6 +56,7 @@ impl TurnRequest {
             reset_context: false,
             detailed_trace: false,
             trace: None,
+            cancel: CancellationToken::new(),
             principal: Principal::Local,
         }
     }

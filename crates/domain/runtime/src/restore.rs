@@ -30,8 +30,8 @@ pub(crate) async fn load(core: &Core, record: SessionRecord) -> Result<Loaded, E
     };
     let budget = core
         .agents
-        .get(record.agent.as_str())
-        .map_or_else(|_| loom_memory::Budgets::default().l1, |agent| agent.definition.memory.l1);
+        .known(&record.agent)
+        .map_or_else(|| loom_memory::Budgets::default().l1, |agent| agent.definition.memory.l1);
     let messages = core.stores.messages.recent(&record.id, record.context_start, budget).await?;
     let mut recent = Recent::default();
     for turn in whole_turns(messages, record.context_start) {

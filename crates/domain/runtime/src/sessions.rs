@@ -16,7 +16,8 @@ use loom_store::{
     AgentTotals, Listed, MessageRecord, NewSession, Page, SessionFilter, SessionRecord, ToolCallRecord,
 };
 
-use crate::actor::{Actor, Mail};
+use crate::accept::time_over;
+use crate::actor::{Actor, Asked};
 use crate::core::Core;
 use crate::{Error, Running, TurnRequest};
 
@@ -51,12 +52,20 @@ pub struct SessionDraft {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// The way to a session in memory.
+#[derive(Clone)]
+pub(crate) struct Mailbox {
+    mail: mpsc::Sender<Asked>,
+    /// Cancels what the session does, and what waits; closes the box once that is over.
+    stop: CancellationToken,
+}
+
 /// The mailboxes of the sessions in memory.
 #[derive(Default)]
-pub(crate) struct Actors(Mutex<HashMap<SessionId, mpsc::Sender<Mail>>>);
+pub(crate) struct Actors(Mutex<HashMap<SessionId, Mailbox>>);
 
 impl Actors {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, mpsc::Sender<Mail>>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Mailbox>> {
         // Nothing panics while it is held; were it poisoned, the map would still be whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -73,7 +82,8 @@ impl Sessions {
         }
     }
 
-    /// Hands a message to its session and returns once the turn is accepted, durably.
+    /// Hands a message to its session and returns once the turn is accepted, durably. A turn that is cancelled, or whose
+    /// time is over, before its session comes to it is refused at once and never runs.
     pub async fn start(&self, request: TurnRequest) -> Result<Running, Error> {
         request.check()?;
         if let Some(agent) = &request.agent {
@@ -81,36 +91,53 @@ impl Sessions {
         }
         let session = request.session.clone().unwrap_or_else(|| SessionId::new(&*self.core.ids));
         let (reply, accepted) = oneshot::channel();
-        self.post(&session, Mail::Turn(Box::new(request), reply))?;
-        accepted.await.unwrap_or_else(|_| Err(shutting_down()))
+        let (cancel, timeout) = (request.cancel.clone(), request.timeout);
+        let asked_at = self.core.clock.now();
+        self.post(&session, Asked { request: Box::new(request), asked_at, reply })?;
+        let over = async {
+            match timeout {
+                Some(timeout) => {
+                    self.core.clock.sleep(timeout).await;
+                    timeout
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            accepted = accepted => accepted.unwrap_or_else(|_| Err(shutting_down())),
+            () = cancel.cancelled() => Err(cancelled_before_start()),
+            timeout = over => Err(time_over(timeout)),
+        }
     }
 
     /// Puts mail into the session's box, starting its actor when it has none.
-    fn post(&self, session: &SessionId, mail: Mail) -> Result<(), Error> {
+    fn post(&self, session: &SessionId, asked: Asked) -> Result<(), Error> {
         if self.closing.is_cancelled() {
             return Err(shutting_down());
         }
         let mut actors = self.actors.lock();
-        let sender = actors.entry(session.clone()).or_insert_with(|| self.spawn_actor(session));
+        let mailbox = actors.entry(session.clone()).or_insert_with(|| self.spawn_actor(session));
         // Sent under the lock: an idle actor leaves the map under the same lock, and only with an empty box.
-        sender.try_send(mail).map_err(|_| {
+        mailbox.mail.try_send(asked).map_err(|_| {
             let message = format!("{} messages wait in session {session} already", self.core.limits.queue);
             Error { retry_after: Some(Duration::from_secs(1)), ..Error::new(ErrorCode::QueueFull, message) }
         })
     }
 
-    fn spawn_actor(&self, session: &SessionId) -> mpsc::Sender<Mail> {
+    fn spawn_actor(&self, session: &SessionId) -> Mailbox {
         let (sender, mail) = mpsc::channel(self.core.limits.queue.max(1));
+        let stop = self.stopping.child_token();
         let actor = Actor {
             core: Arc::clone(&self.core),
             actors: Arc::clone(&self.actors),
             id: session.clone(),
             mail,
             closing: self.closing.clone(),
-            stopping: self.stopping.clone(),
+            stop: stop.clone(),
         };
         self.tasks.spawn(actor.run());
-        sender
+        Mailbox { mail: sender, stop }
     }
 
     /// Creates a session for an agent.
@@ -172,11 +199,8 @@ impl Sessions {
         self.get(id, principal).await?;
         let mailbox = self.actors.lock().get(id).cloned();
         if let Some(mailbox) = mailbox {
-            let (stopped, done) = oneshot::channel();
-            // A box that is closed belongs to an actor that is gone already.
-            if mailbox.send(Mail::Stop(stopped)).await.is_ok() {
-                let _ = done.await;
-            }
+            mailbox.stop.cancel();
+            mailbox.mail.closed().await;
         }
         if self.core.stores.sessions.delete(id).await? { Ok(()) } else { Err(Error::session_not_found(id)) }
     }
@@ -192,6 +216,10 @@ impl Sessions {
         self.stopping.cancel();
         self.tasks.wait().await;
     }
+}
+
+pub(crate) fn cancelled_before_start() -> Error {
+    Error::new(ErrorCode::Cancelled, "the turn was cancelled before it started")
 }
 
 pub(crate) fn shutting_down() -> Error {

@@ -163,6 +163,9 @@ fn turn_span(journal: &Journal, last_event: Timestamp) -> TraceSpan {
         ("loom.turn.tool_calls", record.spent.tool_calls.to_string()),
     ]);
     add_usage(&mut attributes, record.spent.usage, record.spent.cost);
+    if journal.events.iter().any(|event| matches!(event.kind, EventKind::LlmDone { estimated: true, .. })) {
+        add_estimated(&mut attributes);
+    }
     if let Some(pattern) = &accepted.pattern {
         attributes.insert("loom.pattern.name".into(), pattern.name.clone());
         attributes.insert("loom.pattern.confidence".into(), format!("{:.3}", pattern.confidence));
@@ -189,10 +192,13 @@ fn turn_span(journal: &Journal, last_event: Timestamp) -> TraceSpan {
 fn chat_span(journal: &Journal, event: &Event, started_at: Timestamp, attempt: u32) -> TraceSpan {
     let mut attributes = chat_attributes(journal, attempt);
     let (effect, status) = match &event.kind {
-        EventKind::LlmDone { effect, finish, usage, cost, calls, .. } => {
+        EventKind::LlmDone { effect, finish, usage, estimated, cost, calls, .. } => {
             attributes.insert("gen_ai.response.finish_reasons".into(), finish.as_str().into());
             attributes.insert("loom.tool_calls".into(), calls.len().to_string());
             add_usage(&mut attributes, *usage, *cost);
+            if *estimated {
+                add_estimated(&mut attributes);
+            }
             (*effect, "ok")
         }
         EventKind::LlmFailed { effect, code, usage, cost, .. } => {
@@ -262,6 +268,11 @@ fn add_usage(attributes: &mut BTreeMap<String, String>, usage: Usage, cost: Nano
     ];
     attributes.extend(counts.map(|(name, count)| (name.to_owned(), count.to_string())));
     attributes.insert("loom.cost_usd".into(), format!("{:.9}", cost.as_dollars()));
+}
+
+/// Says that the provider did not say what it used, and the counts and the cost are Loom's estimates.
+fn add_estimated(attributes: &mut BTreeMap<String, String>) {
+    attributes.insert("loom.usage.estimated".into(), "true".into());
 }
 
 fn attributes<const N: usize>(pairs: [(&str, String); N]) -> BTreeMap<String, String> {

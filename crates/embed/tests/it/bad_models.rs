@@ -1,5 +1,7 @@
 //! Models that misbehave: each time a typed outcome, and the next request works.
 
+use std::time::Duration;
+
 use loom_embed::AskError;
 use loom_embed::base::ErrorCode;
 
@@ -16,6 +18,7 @@ rules:
   - { when: { contains: endless }, reply: { tool_calls: [{ name: add, arguments: { a: 1, b: 2 } }] } }
   - { when: { contains: endless, after_tool: '*' }, reply: { tool_calls: [{ name: add, arguments: { a: 1, b: 2 } }] } }
   - { when: { contains: nothing }, reply: {} }
+  - { when: { contains: often }, reply: { error: { class: rate_limited, retry_after_ms: 90000 } } }
   - { when: { contains: key }, reply: { error: { class: auth, message: no key } } }
 default: { text: fine }
 ";
@@ -49,5 +52,15 @@ async fn a_turn_without_an_answer_has_a_code() {
         assert_eq!(failure.error.code, code, "{question}: {}", failure.error);
         assert_eq!(loom.ask("how are you?").await.unwrap().text, "fine");
     }
+    loom.close(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_turn_that_fails_for_want_of_quota_says_when_to_try_again() {
+    let folder = folder();
+    let loom = loom(folder.path(), BAD).await;
+    let Err(AskError::Failed(failure)) = loom.ask("too often").await else { panic!("it was answered") };
+    assert_eq!(failure.error.code, ErrorCode::LlmRateLimited);
+    assert_eq!(failure.error.retry_after, Some(Duration::from_secs(90)));
     loom.close(PATIENCE).await;
 }

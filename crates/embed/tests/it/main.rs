@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the parts shared by tests fail a test as a test does")]
 
+mod agent_files;
 mod bad_models;
 mod conversations;
 mod example;
@@ -9,3 +10,4 @@ mod example;
 mod servers;
 mod setup;
 mod turns;
+mod waiting;

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::setup::{PATIENCE, add_tool, agent, folder};
+use crate::setup::{PATIENCE, add_tool, agent, folder, until};
 
 struct Served {
     loom: Loom,
@@ -111,7 +111,9 @@ async fn each_keeps_the_inner_spans_of_its_own_turns() {
     let folders = [folder(), folder()];
     let looms = [loom_called("left", folders[0].path()).await, loom_called("right", folders[1].path()).await];
     let layers: Vec<_> = looms.iter().map(|loom| loom.span_layer().unwrap()).collect();
-    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layers));
+    // For the whole process: a span that another test's thread meets first would be off for good with a subscriber that
+    // only this thread has.
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layers)).unwrap();
     let [left, right] = looms;
     let (left, right) = (serve(left).await, serve(right).await);
     let trace = "0af7651916cd43dd8448eb211c80319c";
@@ -143,6 +145,43 @@ async fn each_keeps_the_inner_spans_of_its_own_turns() {
     }
     left.end().await;
     right.end().await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_while_its_turn_waits_leaves_nothing_to_run() {
+    let folder = folder();
+    let script = "rules: [{ when: { contains: slow }, reply: { text: never said, latency_ms: 600000 } }]\n\
+                  default: { text: fine }\n";
+    let server = Arc::new(serve(crate::setup::loom(folder.path(), script).await).await);
+    let in_flight = |count: i64| {
+        let metrics = server.loom.metrics();
+        until("calls in flight", async move || (metrics.requests_in_flight.get() == count).then_some(()))
+    };
+    let slow = json!({ "query": "slow", "sessionId": "mine", "cancelOnDisconnect": true });
+    let mut running = server.client.stream("StreamWeave", slow, &[]).await.unwrap();
+    running.next().await.unwrap().unwrap();
+    for rpc in ["Weave", "StreamWeave"] {
+        let waiting = tokio::spawn({
+            let server = Arc::clone(&server);
+            async move {
+                let asked = json!({ "query": "late", "sessionId": "mine", "cancelOnDisconnect": true });
+                match rpc {
+                    "Weave" => drop(server.client.call(rpc, asked, &[]).await),
+                    _ => drop(server.client.stream(rpc, asked, &[]).await),
+                }
+            }
+        });
+        in_flight(2).await;
+        waiting.abort();
+        in_flight(1).await;
+    }
+    drop(running);
+    assert_eq!(server.call("Weave", json!({ "query": "hi", "sessionId": "mine" })).await["text"], "fine");
+    let history = server.call("GetConversationHistory", json!({ "sessionId": "mine" })).await;
+    let said: Vec<_> =
+        history["messages"].as_array().unwrap().iter().map(|message| &message["content"]).collect();
+    assert_eq!(said, ["slow", "hi", "fine"]);
+    Arc::into_inner(server).unwrap().end().await;
 }
 
 #[tokio::test]

@@ -59,3 +59,20 @@ pub(crate) fn folder() -> tempfile::TempDir {
 
 /// How long tests wait for running turns when they close a Loom.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Looks until `look` finds something.
+pub(crate) async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    /// How often a state that cannot be waited for is looked at.
+    const LOOK: Duration = Duration::from_millis(5);
+    let looking = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, looking).await;
+    assert!(found.is_ok(), "it never came about: {what}");
+    found.unwrap()
+}

@@ -113,3 +113,25 @@ async fn a_turn_out_of_time_says_so_and_keeps_what_it_did() {
     assert_eq!(failure.error.code, ErrorCode::DeadlineExceeded);
     loom.close(PATIENCE).await;
 }
+
+#[tokio::test]
+async fn what_a_provider_does_not_count_is_estimated_and_marked() {
+    let folder = folder();
+    let script = "
+rules: [{ when: { contains: counted }, reply: { text: hello, usage: { input: 7, output: 3 } } }]
+default: { text: 'hello there', usage: { input: 0, output: 0 } }
+";
+    let loom = loom(folder.path(), script).await;
+    for (question, marked) in [("a counted one", false), ("another", true)] {
+        let running = loom.start(TurnRequest::new(question)).await.unwrap();
+        let spent = running.end().await.unwrap().report.spent;
+        assert!(spent.usage.input > 0 && spent.usage.output > 0 && spent.cost.as_nanos() > 0, "{spent:?}");
+        let trace = loom.runtime().traces().get(&running.trace.to_string()).await.unwrap();
+        assert_eq!(trace.usage, spent.usage);
+        for span in &trace.spans {
+            let mark = span.attributes.get("loom.usage.estimated").map(String::as_str);
+            assert_eq!(mark, marked.then_some("true"), "{question}: {}", span.name);
+        }
+    }
+    loom.close(PATIENCE).await;
+}

@@ -28,7 +28,15 @@ fn start(turn: &mut Turn) -> Vec<Effect> {
 fn answer(effect: u32, calls: Vec<CallRequest>) -> EventKind {
     let usage = Usage { input: 10, output: 5, ..Usage::default() };
     let cost = NanoUsd::from_nanos(7);
-    EventKind::LlmDone { effect, message: message(2), finish: FinishReason::Stop, usage, cost, calls }
+    EventKind::LlmDone {
+        effect,
+        message: message(2),
+        finish: FinishReason::Stop,
+        usage,
+        estimated: false,
+        cost,
+        calls,
+    }
 }
 
 fn failure(effect: u32, too_long: bool, retry_after: Option<Duration>) -> EventKind {
@@ -99,8 +107,12 @@ fn a_provider_that_asks_for_a_wait_gets_it_and_one_that_asks_too_much_ends_the_t
     );
     let effects = tell(&mut turn, EventKind::TimerFired { effect: 2 });
     assert!(matches!(effects[..], [Effect::CallLlm { attempt: 2, .. }]));
-    tell(&mut turn, failure(3, false, Some(Duration::from_hours(1))));
-    assert!(matches!(turn.outcome(), Some(Outcome::Failed(Failure::Llm { .. }))));
+    let hour = Some(Duration::from_hours(1));
+    tell(&mut turn, failure(3, false, hour));
+    assert!(matches!(
+        turn.outcome(),
+        Some(Outcome::Failed(Failure::Llm { retry_after, .. })) if *retry_after == hour
+    ));
 }
 
 #[test]
@@ -152,4 +164,17 @@ fn an_unsafe_call_cut_off_by_cancel_reads_unknown_and_a_pure_one_cancelled() {
     tell(&mut turn, EventKind::CancelRequested);
     let outcomes: Vec<_> = turn.calls().iter().map(|call| call.state).collect();
     assert_eq!(outcomes, [CallState::Done(CallOutcome::Cancelled), CallState::Done(CallOutcome::Unknown)]);
+}
+
+#[test]
+fn what_an_older_journal_does_not_say_is_not_known() {
+    let failed: Outcome = serde_json::from_str(
+        r#"{"outcome":"failed","failure":"llm","code":"LOOM_LLM_RATE_LIMITED","message":"later"}"#,
+    )
+    .unwrap();
+    let Outcome::Failed(Failure::Llm { retry_after, .. }) = failed else { panic!("{failed:?}") };
+    assert_eq!(retry_after, None);
+    let mut answered = serde_json::to_value(answer(1, Vec::new())).unwrap();
+    answered.as_object_mut().unwrap().remove("estimated");
+    assert_eq!(serde_json::from_value::<EventKind>(answered).unwrap(), answer(1, Vec::new()));
 }

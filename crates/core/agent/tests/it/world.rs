@@ -226,6 +226,7 @@ impl World {
                 message: message(u128::from(effect)),
                 finish: FinishReason::Stop,
                 usage,
+                estimated: more.is_multiple_of(5),
                 cost,
                 calls: calls(more),
             },

@@ -48,8 +48,11 @@ pub(super) async fn a_journal_is_what_was_written(stores: Stores) -> Outcome {
         usage: Usage { input: 1, ..Usage::default() },
         cost: NanoUsd::from_nanos(-1),
     };
-    let outcome =
-        TurnOutcome::Failed(Failure::Llm { code: ErrorCode::LlmUnavailable, message: "gone\n".to_owned() });
+    let outcome = TurnOutcome::Failed(Failure::Llm {
+        code: ErrorCode::LlmUnavailable,
+        message: "gone\n".to_owned(),
+        retry_after: Some(std::time::Duration::from_millis(1_500)),
+    });
     let end = TurnEnd { outcome, ended_at: at(7) };
     let mut last = follow(&session, 1, 1);
     last.events = vec![Event::new(at(5), failed), Event::new(at(4), EventKind::CancelRequested)];
@@ -101,6 +104,7 @@ impl Numbers {
                 message: message_id(u128::from(effect)),
                 finish: FinishReason::ToolUse,
                 usage,
+                estimated: self.below(2) == 0,
                 cost,
                 calls: (0..self.below(4)).map(|number| self.call(number)).collect(),
             },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Request, Status};
 
 use loom_base::TraceId;
@@ -15,23 +16,17 @@ use super::progress::{Teller, context_state, metadata, report_cost, table_result
 use super::{LoomApi, ProgressStream, principal_of};
 use crate::{Failure, grpc_timeout};
 
-/// Cancels a turn when the caller's connection goes and the caller asked for that.
-struct Leash(Option<Running>);
+/// Cancels a turn, also one that waits for its session, when the caller's connection goes and the caller asked for that.
+struct Leash(Option<DropGuard>);
 
 impl Leash {
-    fn new(running: &Running, cancel_on_disconnect: bool) -> Self {
-        Self(cancel_on_disconnect.then(|| running.clone()))
+    fn new(request: &WeaveRequest, turn: &TurnRequest) -> Self {
+        Self(request.cancel_on_disconnect.then(|| turn.cancel.clone().drop_guard()))
     }
 
     fn release(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Leash {
-    fn drop(&mut self) {
-        if let Some(running) = &self.0 {
-            running.cancel();
+        if let Some(guard) = self.0.take() {
+            guard.disarm();
         }
     }
 }
@@ -42,8 +37,8 @@ impl LoomApi {
         if request.get_ref().stream_mode != StreamMode::Unspecified as i32 {
             return Err(invalid("stream_mode", "a whole answer has no stream_mode: call StreamWeave"));
         }
+        let mut leash = Leash::new(request.get_ref(), &asked);
         let running = self.runtime.sessions().start(asked).await?;
-        let mut leash = Leash::new(&running, request.get_ref().cancel_on_disconnect);
         let end = running.end().await;
         leash.release();
         let result = end.map_err(|failure| failure_of(&failure, &running))?;
@@ -68,8 +63,8 @@ impl LoomApi {
     ) -> Result<ProgressStream, Failure> {
         let asked = turn_request(&request)?;
         let delta_only = request.get_ref().stream_mode() == StreamMode::Delta;
+        let leash = Leash::new(request.get_ref(), &asked);
         let running = self.runtime.sessions().start(asked).await?;
-        let leash = Leash::new(&running, request.get_ref().cancel_on_disconnect);
         Ok(Box::pin(progress(running, Teller::new(delta_only), leash)))
     }
 }
@@ -134,6 +129,7 @@ fn turn_request(request: &Request<WeaveRequest>) -> Result<TurnRequest, Failure>
         reset_context: weave.reset_context,
         detailed_trace: weave.enable_trace,
         trace: trace_parent(request),
+        cancel: CancellationToken::new(),
         principal: principal_of(request),
     })
 }
