@@ -4,6 +4,7 @@ mod lines;
 
 use loom_base::nearest;
 use loom_grpc::Client;
+use loom_proto::v1::GetSessionRequest;
 
 use crate::ask::{TurnEnd, follow, show_trace};
 use crate::error::report;
@@ -25,6 +26,13 @@ const COMMANDS: [(&str, &str); 4] = [
 pub async fn chat(client: &Client, args: &ChatArgs, format: Format, io: &mut Io<'_>) -> Result<(), Error> {
     let input = std::mem::take(&mut io.input);
     let at_terminal = matches!(input, Input::Terminal);
+    if let Some(session_id) = args.session.clone() {
+        // A question would start a session under an id that is not known; here one is to be continued.
+        tokio::select! {
+            found = client.get_session(GetSessionRequest { session_id }) => drop(found?),
+            () = io.interrupts.raised() => return Err(Error::Interrupted),
+        }
+    }
     if at_terminal && format == Format::Text {
         writeln!(io.out, "{}; /help lists the commands", client.address())?;
     }

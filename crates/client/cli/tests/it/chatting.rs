@@ -5,7 +5,7 @@ use std::io::BufReader;
 use loom_base::ErrorCode;
 use loom_cli::{ChatArgs, Error, Exit, Format, Input, Interrupts, chat};
 use loom_grpc::{CONNECT_TIMEOUT, Client};
-use loom_proto::v1::{ExecutionStage, GetTraceRequest, WeaveRequest};
+use loom_proto::v1::{ExecutionStage, GetSessionRequest, GetTraceRequest, Session, WeaveRequest};
 use serde_json::Value;
 use tonic::Code;
 
@@ -44,9 +44,11 @@ async fn a_conversation_stays_in_its_session() {
 
 #[tokio::test]
 async fn a_reset_is_for_one_question() {
-    let mut server = start(answers());
+    let session = Session { id: "sess_1".into(), ..Session::default() };
+    let mut server = start(answers().message("get_session", &session));
     let (_, ended) = looms(&server, "chat --session sess_1", "/reset\nfirst\nsecond").await;
     ended.unwrap();
+    assert_eq!(server.asked::<GetSessionRequest>("get_session").await.session_id, "sess_1");
     let first: WeaveRequest = server.asked("stream_weave").await;
     assert_eq!((first.session_id.as_str(), first.reset_context), ("sess_1", true));
     server.asked::<loom_proto::v1::WeaveRequest>("dropped").await;
