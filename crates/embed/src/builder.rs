@@ -1,6 +1,6 @@
 //! Puts a Loom together.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use loom_base::{Clock, ErrorCode, IdSource};
@@ -195,12 +195,11 @@ impl Builder {
             let library = Arc::clone(&library);
             move || library.load()
         });
-        let options = StoreOptions {
-            database: Some(db_path.clone()),
-            ..StoreOptions::new(data_dir, Arc::clone(&self.clock))
-        };
+        let own = files_of_store(&data_dir, &db_path);
+        let options =
+            StoreOptions { database: Some(db_path), ..StoreOptions::new(data_dir, Arc::clone(&self.clock)) };
         let store = SqliteStore::open(options).await?;
-        let backends = Arc::new(BackendRegistry::new(Arc::clone(&self.clock), vec![db_path]));
+        let backends = Arc::new(BackendRegistry::new(Arc::clone(&self.clock), own));
         self.backends.iter().for_each(|backend| backends.add(backend));
         let loader = Arc::new(Loader {
             folders: self.folders.clone(),
@@ -277,9 +276,69 @@ impl Builder {
     }
 }
 
+/// The store's databases, what SQLite keeps beside them, and its locks.
+fn files_of_store(data_dir: &Path, db_path: &Path) -> Vec<PathBuf> {
+    let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    let beside = |file: &Path, suffix: &str| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let databases = [db_path.to_owned(), data_dir.join("spans.db")];
+    let suffixes = ["", "-wal", "-shm", "-journal", ".lock"];
+    let files = databases.iter().flat_map(|file| suffixes.map(|suffix| beside(file, suffix)));
+    files.chain([data_dir.join("loom.lock")]).collect()
+}
+
 async fn put_agent(runtime: &Runtime, definition: AgentDefinition) -> Result<(), Error> {
     match runtime.agents().get(&definition.name) {
         Ok(agent) => runtime.agents().update(&agent.id, definition).await.map(drop),
         Err(_) => runtime.agents().create(definition).await.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use loom_fabric::{BackendDefinition, BackendErrorKind};
+
+    use super::*;
+
+    fn refusal(loom: &Loom, path: &Path) -> Option<BackendErrorKind> {
+        let text = format!("type: sqlite\nconnection: {{path: '{}'}}", path.display());
+        let definition = BackendDefinition::from_yaml("b.yaml", &text, "own", &|_| None).unwrap();
+        loom.backends.prepare(&definition, Path::new("/")).err().map(|error| error.kind)
+    }
+
+    #[tokio::test]
+    async fn no_file_of_the_store_is_a_backend_under_any_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, elsewhere) = (folder.path().join("data"), folder.path().join("elsewhere"));
+        std::fs::create_dir(&elsewhere).unwrap();
+        let mut builder = Loom::builder().data_dir(&data);
+        builder.db_path = Some(elsewhere.join("main.db"));
+        let loom = builder.build().await.unwrap();
+        let files = [&data, &elsewhere].map(|folder| {
+            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect::<Vec<_>>()
+        });
+        let files = files.concat();
+        assert!(files.contains(&data.join("spans.db")) && files.contains(&elsewhere.join("main.db")));
+        for (number, file) in files.iter().enumerate() {
+            let hard = folder.path().join(format!("hard-{number}"));
+            std::fs::hard_link(file, &hard).unwrap();
+            let dotted = file.parent().unwrap().join("..").join(file.strip_prefix(folder.path()).unwrap());
+            let mut names = vec![file.clone(), hard, dotted];
+            #[cfg(unix)]
+            {
+                let soft = folder.path().join(format!("soft-{number}"));
+                std::os::unix::fs::symlink(file, &soft).unwrap();
+                names.push(soft);
+            }
+            for name in names {
+                assert_eq!(refusal(&loom, &name), Some(BackendErrorKind::Refused), "{}", name.display());
+            }
+        }
+        let other = data.join("shop.db");
+        std::fs::write(&other, "").unwrap();
+        assert_eq!(refusal(&loom, &other), None);
     }
 }

@@ -34,8 +34,9 @@ pub struct Rendered {
 ///
 /// Placeholders: a parameter's name; `from`, the base table (of the table parameter, else the measure, else the time,
 /// else the first column) with the joins that reach the tables of all other columns, many-to-one only, so that no row
-/// counts twice, and outer, so that none is lost; `label.key`, what to group by so that each thing is one group: the
-/// primary key of the label's table when the label names its rows, else the label's columns.
+/// counts twice, and outer, so that none is lost. A template without `from` reads only tables that are its parameters: a
+/// column must be of one of them, and `x_column` of `x_table` when there are both. `label.key`: what to group by so that
+/// each thing is one group, the primary key of the label's table when the label names its rows, else the label's columns.
 pub fn render(
     pattern: &Pattern,
     template: Option<&str>,
@@ -56,6 +57,9 @@ pub fn render(
             table = Some(named);
         }
         bound.push((*parameter, value));
+    }
+    if !joins(pattern, template) {
+        refuse_other_tables(&bound)?;
     }
     write(template, &bound, dialect, schema)
 }
@@ -98,16 +102,9 @@ fn choose<'a>(
 
 /// The parameters that `template` needs, in the order the pattern declares them. A table is also needed for `from`.
 fn used_parameters<'a>(pattern: &'a Pattern, template: &Template) -> Vec<&'a Parameter> {
-    let placeholders = || {
-        template.pieces().iter().filter_map(|piece| match piece {
-            Piece::Placeholder(name) => Some(name.as_str()),
-            Piece::Literal(_) => None,
-        })
-    };
-    let declared = |name: &str| pattern.parameter(name).is_some();
-    let joins = placeholders().any(|name| name == FROM && !declared(FROM));
+    let joins = joins(pattern, template);
     let is_used = |parameter: &&Parameter| {
-        let named = placeholders().any(|name| {
+        let named = placeholders(template).any(|name| {
             name == parameter.name || name.strip_suffix(KEY_SUFFIX) == Some(parameter.name.as_str())
         });
         named
@@ -115,6 +112,40 @@ fn used_parameters<'a>(pattern: &'a Pattern, template: &Template) -> Vec<&'a Par
             || template.required_parameters.contains(&parameter.name)
     };
     pattern.parameters.iter().filter(is_used).collect()
+}
+
+fn placeholders(template: &Template) -> impl Iterator<Item = &str> {
+    template.pieces().iter().filter_map(|piece| match piece {
+        Piece::Placeholder(name) => Some(name.as_str()),
+        Piece::Literal(_) => None,
+    })
+}
+
+/// Whether `template` reads the tables of its columns by joins found here.
+fn joins(pattern: &Pattern, template: &Template) -> bool {
+    pattern.parameter(FROM).is_none() && placeholders(template).any(|name| name == FROM)
+}
+
+/// A column of a table that the template does not read would fail in the engine, with less of a reason.
+fn refuse_other_tables(bound: &[(&Parameter, Bound<'_>)]) -> Result<(), RenderError> {
+    let tables: Vec<(&str, &Table)> = bound
+        .iter()
+        .filter_map(|(parameter, bound)| match bound {
+            Bound::Table(table) => Some((parameter.name.as_str(), *table)),
+            Bound::Columns(_) | Bound::Value(_) => None,
+        })
+        .collect();
+    for (parameter, bound) in bound {
+        let Bound::Columns(columns) = bound else { continue };
+        let its_own = parameter.name.strip_suffix("column").map(|of| format!("{of}table"));
+        let its_own = tables.iter().position(|(name, _)| its_own.as_deref() == Some(*name));
+        let readable = its_own.map_or(&tables[..], |place| &tables[place..=place]);
+        if !readable.is_empty() && !readable.iter().any(|(_, table)| std::ptr::eq(*table, columns.table)) {
+            let names = readable.iter().map(|(_, table)| table.resource.qualified_name());
+            return Err(RenderError::other_table(parameter, columns, names.collect()));
+        }
+    }
+    Ok(())
 }
 
 /// A parameter that has no effect is a misunderstanding, and its author has to know.

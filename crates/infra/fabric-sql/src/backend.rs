@@ -57,13 +57,14 @@ pub trait Engine: Send + Sync + 'static {
 /// 1. The parser admits one statement, which must be SELECT, VALUES, WITH or EXPLAIN without ANALYZE, down to the last
 ///    subquery. What it cannot read is refused with its position.
 /// 2. Functions: SQLite's must be on a list of those that only compute; PostgreSQL's are looked up in `pg_proc` and
-///    must not be volatile, a few named ones aside.
+///    must not be volatile, a few named ones aside. So are names after a dot, operators and casts, which call functions.
 /// 3. The connection: SQLite's is opened for reading only; PostgreSQL's queries run in a READ ONLY transaction that is
 ///    rolled back, and nothing of a session outlives its query.
 ///
 /// What they do not stop: a query that takes much memory for one value; and in PostgreSQL what reaches outside the
-/// database from a view, a row policy or a cast, or from a function that its owner declared stable (what these change
-/// inside it, the third wall stops alone). A role that may only read what agents should see is the remedy.
+/// database from a view, a row policy or a cast that is not written, or from a function that its owner declared stable
+/// (what these change inside it, the third wall stops alone). A role that may only read what agents should see is the
+/// remedy.
 pub struct SqlBackend<E> {
     name: String,
     capabilities: Capabilities,

@@ -3,6 +3,7 @@
 mod parameters;
 mod schema;
 mod session;
+mod url;
 mod values;
 
 use async_trait::async_trait;
@@ -29,16 +30,11 @@ pub struct PostgresEngine {
 impl PostgresEngine {
     /// Prepares connections to the database of `dsn`; opens none yet.
     pub(crate) fn new(dsn: &Secret, options: &SqlOptions) -> Result<Self, Failure> {
-        let parsed: Result<PgConnectOptions, sqlx::Error> = dsn.expose().parse();
-        let connect = parsed.map_err(|_| {
-            Failure::unavailable(
-                "the connection string is not of the form postgres://user:password@host:port/database",
-            )
-        })?;
-        let connect = protect(connect, options)?
-            .statement_cache_capacity(0)
-            .application_name("loom")
-            .disable_statement_logging();
+        let mut connect =
+            protect(url::read(dsn)?, options)?.statement_cache_capacity(0).disable_statement_logging();
+        if connect.get_application_name().is_none() {
+            connect = connect.application_name("loom");
+        }
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections.max(1))
             .acquire_timeout(options.connect_timeout)

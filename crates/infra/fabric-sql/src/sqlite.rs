@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use loom_fabric::{BackendErrorKind, Cell, Dialect, QueryLimits, Schema};
+use loom_telemetry::redact;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePoolOptions};
 use sqlx::{
@@ -188,9 +189,7 @@ async fn fetch(
 
 /// The canonical path of a database file that may be opened.
 pub(crate) fn resolve(path: &Path, forbidden: &[PathBuf]) -> Result<PathBuf, Failure> {
-    let canonical = path.canonicalize().map_err(|error| {
-        Failure::unavailable(format!("the file {} cannot be opened: {}", path.display(), error.kind()))
-    })?;
+    let canonical = path.canonicalize().map_err(|error| missing(path, &error))?;
     if !canonical.is_file() {
         return Err(Failure::unavailable(format!("{} is not a file", path.display())));
     }
@@ -198,6 +197,25 @@ pub(crate) fn resolve(path: &Path, forbidden: &[PathBuf]) -> Result<PathBuf, Fai
         return Err(Failure::refused(format!("the file {} is not open to agents", path.display())));
     }
     Ok(canonical)
+}
+
+/// What is no file may be the URL of another database, with its password.
+fn missing(path: &Path, error: &std::io::Error) -> Failure {
+    const LONGEST_SCHEME: usize = 16;
+    let text = path.to_string_lossy();
+    let Some((before, _)) = text.split_once("://") else {
+        let shown = redact(&text);
+        let shown =
+            shown.rsplit_once('@').filter(|(user, _)| user.contains(':')).map_or(&*shown, |(_, rest)| rest);
+        return Failure::unavailable(format!("the file {shown} cannot be opened: {}", error.kind()));
+    };
+    let scheme = before.rsplit(std::path::MAIN_SEPARATOR).next().unwrap_or_default();
+    let is_plain = scheme.len() <= LONGEST_SCHEME && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let scheme = if is_plain { format!("`{scheme}://` ") } else { String::new() };
+    Failure::unavailable(format!(
+        "a {scheme}URL stands where the path of a SQLite file is expected; URLs are read for PostgreSQL only: postgres:// \
+         or postgresql://"
+    ))
 }
 
 fn same_file(canonical: &Path, other: &Path) -> bool {

@@ -283,6 +283,10 @@ fn sqlite(scope: &Scope<'_>, keys: &Keys) -> Result<Connection, DefinitionError>
     let text = scope.text(written)?;
     let scheme = ["sqlite://", "sqlite:", "file:"].into_iter().find(|scheme| text.starts_with(scheme));
     let path = scheme.map_or(text.as_str(), |scheme| &text[scheme.len()..]);
+    // The text may hold a password: it is not shown.
+    if path.contains("://") {
+        return Err(scope.invalid(written, "a URL of another database is no SQLite file; give a path"));
+    }
     if scheme.is_some() && path.contains('?') {
         return Err(scope.invalid(written, "options after `?` are not read; give the path alone"));
     }

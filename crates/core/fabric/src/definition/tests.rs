@@ -113,6 +113,12 @@ fn what_cannot_be_honoured_is_refused_with_its_place() {
         ),
         ("type: sqlite\nconnection: {path: ':memory:'}", InvalidConfig, "needs a file"),
         ("type: sqlite\ndatabase: {dsn: 'file:a?mode=rwc'}", InvalidConfig, "options after `?`"),
+        (
+            "type: sqlite\ndatabase: {dsn: 'postgres://u:hunter2@h/x'}",
+            InvalidConfig,
+            "b.yaml:2:17: a URL of another database",
+        ),
+        ("type: sqlite\nconnection: {path: 'sqlite:mysql://u:hunter2@h'}", InvalidConfig, "a URL of another"),
         ("type: sqlite\nconnection: {path: a, dsn: b}", InvalidConfig, "b.yaml:2:28: `path` and `dsn`"),
         ("type: sqlite\nconnection: {path: a}\ndatabase: {dsn: a}", InvalidConfig, "keep one"),
         ("type: sqlite", InvalidConfig, "missing block `database`"),

@@ -2,6 +2,7 @@
 
 use loom_patterns::{NotExecutable, Parameter};
 
+use super::bind::Columns;
 use crate::Dialect;
 
 /// Why a template cannot be filled. Every variant is the caller's to mend.
@@ -135,6 +136,19 @@ pub enum RenderError {
         /// Another.
         second: String,
     },
+    /// A column lies in a table that the template does not read it from.
+    #[error(
+        "parameter `{parameter}` must be a column of `{}`, not `{column}`",
+        tables.join("` or `")
+    )]
+    OtherTable {
+        /// The parameter.
+        parameter: String,
+        /// The column, with its table.
+        column: String,
+        /// Tables whose columns would do.
+        tables: Vec<String>,
+    },
     /// No parameter says which table to start from.
     #[error("no parameter names a table to read from")]
     NoBaseTable,
@@ -164,6 +178,13 @@ pub enum RenderError {
 }
 
 impl RenderError {
+    pub(super) fn other_table(parameter: &Parameter, columns: &Columns<'_>, tables: Vec<String>) -> Self {
+        let table = columns.table.resource.qualified_name();
+        let names: Vec<String> =
+            columns.columns.iter().map(|column| format!("{table}.{}", column.name)).collect();
+        Self::OtherTable { parameter: parameter.name.clone(), column: names.join(", "), tables }
+    }
+
     pub(super) fn missing(parameter: &Parameter) -> Self {
         Self::MissingParameter {
             name: parameter.name.clone(),

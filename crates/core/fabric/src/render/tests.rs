@@ -205,6 +205,44 @@ fn errors_say_what_would_be_right() {
 }
 
 #[test]
+fn a_column_is_of_the_table_that_the_template_reads_it_from() {
+    let orphans = pattern(
+        "name: p\nparameters:\n- {name: table, type: table}\n- {name: column, type: column}\n- {name: label, type: label}\n\
+         - {name: referenced_table, type: table}\n- {name: referenced_column, type: column}\n\
+         templates:\n  sql: SELECT {{label}}, {{column}} FROM {{table}} WHERE NOT EXISTS (SELECT 1 FROM {{referenced_table}} \
+         WHERE {{referenced_column}} = 1)\n  sql_joined: SELECT {{column}} FROM {{from}}\n",
+    );
+    let good = json!({"table": "Track", "column": "AlbumId", "label": "Track.Name", "referenced_table": "Album",
+        "referenced_column": "Album.AlbumId"});
+    assert!(run(&orphans, good.clone()).is_ok());
+    for (parameter, other, expected) in [
+        (
+            "referenced_column",
+            "Artist.Name",
+            "parameter `referenced_column` must be a column of `Album`, not `Artist.Name`",
+        ),
+        (
+            "referenced_column",
+            "Track.Name",
+            "parameter `referenced_column` must be a column of `Album`, not `Track.Name`",
+        ),
+        ("column", "Album.Title", "parameter `column` must be a column of `Track`, not `Album.Title`"),
+        (
+            "label",
+            "Artist.Name",
+            "parameter `label` must be a column of `Track` or `Album`, not `Artist.Name`",
+        ),
+    ] {
+        let mut given = good.clone();
+        given[parameter] = json!(other);
+        assert_eq!(run(&orphans, given).unwrap_err().to_string(), expected);
+    }
+    let joined = json!({"table": "Track", "column": "Artist.Name", "referenced_table": "Album"});
+    let joined = render(&orphans, Some("sql_joined"), joined.as_object().unwrap(), Dialect::Sqlite, &shop());
+    assert!(joined.is_ok(), "{joined:?}");
+}
+
+#[test]
 fn a_time_column_may_be_a_text_in_sqlite_only() {
     let pattern = pattern(
         "name: p\nparameters: [{name: t, type: time}]\ntemplates: {sql: 'SELECT MIN({{t}}) FROM {{from}}'}",

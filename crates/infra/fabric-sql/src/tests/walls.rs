@@ -113,6 +113,9 @@ async fn postgres_parser_and_functions_hold_alone() {
                 assert_refused(&backend, wall, sql).await;
                 assert_eq!(postgres_state(&mut admin).await, before, "{wall:?} alone: {sql}");
             }
+            for sql in attacks::POSTGRES_READS {
+                backend.execute_query(sql, &[], &context()).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+            }
             let qualified = format!("SELECT {}.write_note()", sandbox.schema);
             if wall == Wall::Functions {
                 assert_refused(&backend, wall, &qualified).await;
@@ -162,6 +165,10 @@ async fn postgres_without_walls_is_open() {
             "SELECT 1::tagged",
             "SELECT substring(ROW(1)::tagged, 1)",
             "SELECT ROW(1)::tagged LIKE 1",
+            "SELECT one_tag() BETWEEN 1 AND 1",
+            "SELECT c.run_text FROM concat('SELECT write_note()') AS c",
+            "SELECT (id).touch_id FROM notes",
+            "SELECT ('ids'::regclass).nextval",
             "SELECT 1 <~> 2",
             "SELECT write_all(id) FROM notes",
             "SELECT U&\"\\0077rite_note\"()",

@@ -1,12 +1,23 @@
-//! Lists what a query names: functions, fields, operators, relations.
+//! Lists what a query names: functions, fields, operators, types, relations.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use loom_fabric::Dialect;
-use sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, TableFactor, Visitor,
-};
+use sqlparser::ast::{BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, TableFactor, Visitor};
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::Token;
+
+/// Words that call operators by name, whichever the types.
+const OPERATOR_WORDS: &[(Keyword, &[&str])] = &[
+    (Keyword::BETWEEN, &[">=", "<=", "<", ">"]),
+    (Keyword::CASE, &["="]),
+    (Keyword::DISTINCT, &["="]),
+    (Keyword::IN, &["=", "<>"]),
+    (Keyword::NATURAL, &["="]),
+    (Keyword::NULLIF, &["="]),
+    (Keyword::USING, &["="]),
+];
 
 /// A function or relation as the engine will look it up.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,10 +45,12 @@ pub(crate) struct Census {
     dialect: Option<Dialect>,
     /// Functions called, in expressions or in FROM.
     pub(crate) functions: BTreeSet<Name>,
-    /// Last parts of dotted names: `row.f` calls the function `f` in PostgreSQL when there is no column `f`.
+    /// Names after a dot: PostgreSQL reads `x.f` as `f(x)`, for an `x` of any type, when `x` has no column `f`.
     pub(crate) fields: BTreeSet<String>,
-    /// Operators written with signs.
+    /// Operators written with signs, and those that words stand for.
     pub(crate) operators: BTreeSet<String>,
+    /// Types cast to, as they are written.
+    pub(crate) types: BTreeSet<String>,
     /// Tables and views.
     pub(crate) relations: BTreeSet<Name>,
 }
@@ -48,16 +61,34 @@ impl Census {
         Self { dialect: Some(dialect), ..Self::default() }
     }
 
-    fn fold(&self, ident: &Ident) -> String {
-        match (self.dialect, ident.quote_style) {
-            (Some(Dialect::Postgres), Some(_)) => ident.value.clone(),
-            _ => ident.value.to_ascii_lowercase(),
+    /// Takes what is seen without a tree, so in whatever form a name is written: fields, and words for operators.
+    /// `tokens` without whitespace and comments.
+    pub(crate) fn take_tokens<'a>(&mut self, tokens: impl Iterator<Item = &'a Token>) {
+        let mut after_dot = false;
+        for token in tokens {
+            if let Token::Word(word) = token {
+                if after_dot {
+                    self.fields.insert(self.fold(&word.value, word.quote_style));
+                }
+                let called = OPERATOR_WORDS.iter().filter(|(keyword, _)| *keyword == word.keyword);
+                self.operators.extend(called.flat_map(|(_, operators)| *operators).map(ToString::to_string));
+            }
+            after_dot = *token == Token::Period;
+        }
+    }
+
+    fn fold(&self, name: &str, quote: Option<char>) -> String {
+        match (self.dialect, quote) {
+            (Some(Dialect::Postgres), Some(_)) => name.to_owned(),
+            _ => name.to_ascii_lowercase(),
         }
     }
 
     fn name(&self, object: &ObjectName) -> Name {
         let mut parts = object.0.iter().rev().map(|part| match part {
-            ObjectNamePart::Identifier(ident) => (self.fold(ident), ident.quote_style.is_some()),
+            ObjectNamePart::Identifier(Ident { value, quote_style, .. }) => {
+                (self.fold(value, *quote_style), quote_style.is_some())
+            }
             // A name that is computed matches no function and no relation.
             ObjectNamePart::Function(function) => (format!("{function}()"), true),
         });
@@ -80,7 +111,11 @@ impl Census {
             Expr::SimilarTo { .. } => return self.operators.extend(["~", "!~"].map(str::to_owned)),
             _ => return,
         };
-        self.functions.insert(Name { qualifier: None, base: function.to_owned(), quoted: false });
+        self.take_function(function);
+    }
+
+    fn take_function(&mut self, name: &str) {
+        self.functions.insert(Name { qualifier: None, base: name.to_owned(), quoted: false });
     }
 
     fn take_operator(&mut self, operator: &BinaryOperator) {
@@ -100,15 +135,11 @@ impl Visitor for Census {
             Expr::Function(function) => {
                 self.functions.insert(self.name(&function.name));
             }
-            Expr::CompoundIdentifier(parts) => {
-                self.fields.extend(parts.last().map(|part| self.fold(part)));
+            Expr::Cast { data_type, .. } => {
+                self.types.insert(data_type.to_string());
             }
-            Expr::CompoundFieldAccess { access_chain, .. } => {
-                for access in access_chain {
-                    if let AccessExpr::Dot(Expr::Identifier(ident)) = access {
-                        self.fields.insert(self.fold(ident));
-                    }
-                }
+            Expr::TypedString(text) => {
+                self.types.insert(text.data_type.to_string());
             }
             Expr::BinaryOp { op, .. } => self.take_operator(op),
             Expr::AnyOp { compare_op, .. } | Expr::AllOp { compare_op, .. } => self.take_operator(compare_op),
@@ -121,8 +152,12 @@ impl Visitor for Census {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
-        if let TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } = factor {
-            self.functions.insert(self.name(name));
+        match factor {
+            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
+                self.functions.insert(self.name(name));
+            }
+            TableFactor::UNNEST { .. } => self.take_function("unnest"),
+            _ => {}
         }
         ControlFlow::Continue(())
     }

@@ -1,4 +1,6 @@
 //! The function wall of PostgreSQL: every called function is looked up, a volatile one is refused.
+//!
+//! Looked up is what a call may look like too: a name after a dot, an operator, a cast.
 
 use sqlx::postgres::PgConnection;
 
@@ -104,9 +106,14 @@ const FORBIDDEN_RELATIONS: &[&str] = &[
 
 /// Finds what a query may not call. An unqualified name counts for every schema it could be found in, with all its
 /// overloads; an aggregate is as volatile as the functions it is made of.
+///
+/// A field counts as a function that can be called with one argument, of whatever type, but `internal`: no expression has
+/// that. A cast is refused by its target, whatever is cast.
 const OFFENDERS: &str = "
-WITH volatile AS (
-    SELECT p.oid, p.proname, p.pronargs, p.proargtypes, n.nspname,
+WITH RECURSIVE volatile AS (
+    SELECT p.oid, p.proname, n.nspname,
+           p.pronargs >= 1 AND p.pronargs - p.pronargdefaults <= 1
+               AND p.proargtypes[0] <> 'pg_catalog.internal'::pg_catalog.regtype AS takes_one,
            p.provolatile = 'v' OR EXISTS (
                SELECT FROM pg_catalog.pg_aggregate a
                JOIN pg_catalog.pg_proc part ON part.oid IN
@@ -114,6 +121,11 @@ WITH volatile AS (
                WHERE a.aggfnoid = p.oid AND part.provolatile = 'v') AS volatile
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE p.proname = ANY ($2::pg_catalog.name[]) OR p.proname = ANY ($4::pg_catalog.name[])
+), target AS (
+    SELECT pg_catalog.to_regtype(name)::pg_catalog.oid AS oid FROM unnest($6::text[]) AS t (name)
+    UNION
+    SELECT below.oid FROM target JOIN pg_catalog.pg_type t ON t.oid = target.oid
+    CROSS JOIN LATERAL (VALUES (t.typelem), (t.typbasetype)) AS below (oid)
 )
 SELECT 'function', coalesce(c.qualifier || '.', '') || c.name, count(v.oid) = 0
 FROM unnest($1::text[], $2::text[]) AS c (qualifier, name)
@@ -123,13 +135,18 @@ LEFT JOIN volatile v ON v.proname = c.name::pg_catalog.name
 GROUP BY c.qualifier, c.name
 HAVING count(v.oid) = 0 OR bool_or(v.volatile AND NOT (v.nspname = 'pg_catalog' AND v.proname = ANY ($3::name[])))
 UNION ALL
-SELECT DISTINCT 'function', v.proname::text, false
-FROM volatile v JOIN pg_catalog.pg_type t ON t.oid = v.proargtypes[0]
-WHERE v.proname = ANY ($4::name[]) AND v.volatile AND v.nspname <> 'pg_catalog' AND t.typtype IN ('c', 'd', 'p')
+SELECT DISTINCT 'field', v.proname::text, false
+FROM volatile v
+WHERE v.proname = ANY ($4::name[]) AND v.volatile AND v.takes_one AND v.nspname = ANY (current_schemas(true))
+    AND NOT (v.nspname = 'pg_catalog' AND v.proname = ANY ($3::name[]))
 UNION ALL
 SELECT DISTINCT 'operator', o.oprname::text, false
 FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
-WHERE p.provolatile = 'v' AND o.oprname = ANY ($5::name[])";
+WHERE p.provolatile = 'v' AND o.oprname = ANY ($5::name[])
+UNION ALL
+SELECT DISTINCT 'cast to', format_type(c.casttarget, NULL), false
+FROM pg_catalog.pg_cast c JOIN target ON target.oid = c.casttarget JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc
+WHERE p.provolatile = 'v'";
 
 /// Refuses a query that calls a volatile function off the list, or one that is not known.
 pub(crate) async fn check(connection: &mut PgConnection, census: &Census) -> Result<(), Failure> {
@@ -141,8 +158,12 @@ pub(crate) async fn check(connection: &mut PgConnection, census: &Census) -> Res
     if let Some(runner) = census.functions.iter().find(|call| QUERY_RUNNERS.contains(&call.base.as_str())) {
         return Err(Failure::refused(format!("the function {runner} is not allowed")));
     }
+    if let Some(field) = census.fields.iter().find(|field| QUERY_RUNNERS.contains(&field.as_str())) {
+        return Err(Failure::refused(field_may_call(field)));
+    }
     let calls: Vec<_> = census.functions.iter().collect();
-    if calls.is_empty() && census.fields.is_empty() && census.operators.is_empty() {
+    let others = [&census.fields, &census.operators, &census.types];
+    if calls.is_empty() && others.iter().all(|names| names.is_empty()) {
         return Ok(());
     }
     let offenders: Vec<(String, String, bool)> = sqlx::query_as(OFFENDERS)
@@ -152,6 +173,7 @@ pub(crate) async fn check(connection: &mut PgConnection, census: &Census) -> Res
         .bind(ALLOWED)
         .bind(census.fields.iter().cloned().collect::<Vec<_>>())
         .bind(census.operators.iter().cloned().collect::<Vec<_>>())
+        .bind(census.types.iter().cloned().collect::<Vec<_>>())
         .fetch_all(connection)
         .await
         .map_err(|error| crate::postgres::failure(&error))?;
@@ -162,8 +184,16 @@ pub(crate) async fn check(connection: &mut PgConnection, census: &Census) -> Res
     match offenders.iter().find(|(_, name, missing)| !(*missing && is_grammar(name))) {
         None => Ok(()),
         Some((_, name, true)) => Err(Failure::refused(format!("there is no function {name}"))),
+        Some((kind, name, false)) if kind == "field" => Err(Failure::refused(field_may_call(name))),
         Some((kind, name, false)) => Err(Failure::refused(format!(
             "the {kind} {name} is volatile, it may change data, and is not allowed"
         ))),
     }
+}
+
+fn field_may_call(name: &str) -> String {
+    format!(
+        "{name} after a dot may call the function {name}, which may change data, and is not allowed; write a column of \
+         that name alone, without its table, or rename it: FROM (SELECT {name} AS other FROM …) AS t"
+    )
 }

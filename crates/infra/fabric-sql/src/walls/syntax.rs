@@ -56,6 +56,9 @@ fn read_here(dialect: Dialect, sql: &str, read_only: bool) -> Result<AdmittedQue
     let ranges = ranges(sql, &tokens);
     let text = without_comments(sql, &tokens, &ranges)?;
     let placeholders = placeholders(dialect, &tokens, &ranges)?;
+    let mut census = Census::of(dialect);
+    census.take_tokens(words(&tokens));
+    refuse_escaped_names(dialect, &tokens)?;
     let statements = Parser::new(grammar)
         .with_tokens_with_locations(tokens)
         .parse_statements()
@@ -69,7 +72,6 @@ fn read_here(dialect: Dialect, sql: &str, read_only: bool) -> Result<AdmittedQue
     if read_only {
         read_only::check(statement).map_err(Failure::refused)?;
     }
-    let mut census = Census::of(dialect);
     let _walked_to_the_end = statement.visit(&mut census);
     Ok(AdmittedQuery {
         sql: text,
@@ -77,6 +79,30 @@ fn read_here(dialect: Dialect, sql: &str, read_only: bool) -> Result<AdmittedQue
         placeholders,
         census,
     })
+}
+
+/// The tokens that mean something.
+fn words(tokens: &[TokenWithSpan]) -> impl Iterator<Item = &Token> {
+    tokens.iter().map(|token| &token.token).filter(|token| !matches!(token, Token::Whitespace(_)))
+}
+
+/// PostgreSQL reads `U&"…"` as one name with escapes in it, the tokeniser as three tokens.
+fn refuse_escaped_names(dialect: Dialect, tokens: &[TokenWithSpan]) -> Result<(), Failure> {
+    let is_escaped = |three: &&[TokenWithSpan]| match [&three[0].token, &three[1].token, &three[2].token] {
+        [Token::Word(prefix), Token::Ampersand, Token::Word(name)] => {
+            prefix.value.eq_ignore_ascii_case("u")
+                && prefix.quote_style.is_none()
+                && name.quote_style.is_some()
+        }
+        _ => false,
+    };
+    match tokens.windows(3).find(is_escaped) {
+        Some(three) if dialect == Dialect::Postgres => {
+            let at = place(three[0].span.start);
+            Err(unreadable(&format!("a name in Unicode escapes at {at} is not allowed")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn unreadable(reason: &str) -> Failure {
@@ -209,6 +235,8 @@ fn placeholders(
 
 #[cfg(test)]
 mod tests {
+    use loom_fabric::BackendErrorKind;
+
     use super::*;
 
     #[tokio::test]
@@ -237,6 +265,32 @@ mod tests {
         let nested = format!("SELECT {}1{}", "(".repeat(30_000), ")".repeat(30_000));
         assert!(read(Dialect::Postgres, &nested, true).await.unwrap_err().message.contains("nested"));
         assert!(read(Dialect::Sqlite, &"x".repeat(MAX_SQL_BYTES + 1), true).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_after_a_dot_is_a_field_in_every_form() {
+        for form in [
+            "SELECT ('x').f",
+            "SELECT ('x' :: text) . F",
+            "SELECT ('x')./* */\"f\"",
+            "SELECT $1.f",
+            "SELECT a[1].f FROM t",
+            "SELECT t.a[1:2].f FROM t",
+            "SELECT (t.a).b.f FROM t",
+            "SELECT (SELECT 1).f",
+            "SELECT (t.*).f FROM t",
+            "SELECT (t).f.* FROM t",
+            "SELECT count(*) FROM t GROUP BY t.f HAVING max(t.f) > 1",
+            "SELECT sum(1) OVER (PARTITION BY t.f) FROM t",
+            "VALUES ((1).f)",
+        ] {
+            match read(Dialect::Postgres, form, true).await {
+                Ok(query) => assert!(query.census.fields.contains("f"), "{form}: {:?}", query.census),
+                Err(refused) => assert_eq!(refused.kind, BackendErrorKind::Refused, "{form}"),
+            }
+        }
+        let quoted = read(Dialect::Postgres, "SELECT t.\"F\" FROM t", true).await.unwrap();
+        assert_eq!(quoted.census.fields.iter().collect::<Vec<_>>(), ["F"]);
     }
 
     #[tokio::test]

@@ -88,6 +88,12 @@ pub(crate) const POSTGRES_SETUP: &str = "
     CREATE FUNCTION honest() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN EXECUTE ''SELECT write_note()''; RETURN 1; END';
     CREATE FUNCTION \"substring\"(tagged, int) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT write_note()';
     CREATE OPERATOR ~~ (LEFTARG = tagged, RIGHTARG = int, FUNCTION = \"substring\");
+    CREATE FUNCTION one_tag() RETURNS tagged LANGUAGE sql STABLE AS 'SELECT ROW(1)';
+    CREATE FUNCTION same(tagged, int) RETURNS bool LANGUAGE sql VOLATILE AS 'SELECT write_note() > 0';
+    CREATE OPERATOR >= (LEFTARG = tagged, RIGHTARG = int, FUNCTION = same);
+    CREATE OPERATOR <= (LEFTARG = tagged, RIGHTARG = int, FUNCTION = same);
+    CREATE FUNCTION run_text(text) RETURNS int LANGUAGE plpgsql VOLATILE AS 'BEGIN EXECUTE $1; RETURN 1; END';
+    CREATE FUNCTION touch_id(int, int DEFAULT 1) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT write_note()';
     CREATE PROCEDURE clear() LANGUAGE sql AS 'DELETE FROM notes';";
 
 pub(crate) const POSTGRES: &[Attack] = &[
@@ -180,8 +186,58 @@ pub(crate) const POSTGRES: &[Attack] = &[
     ("SELECT * FROM pg_hba_file_rules", &[Functions]),
     ("SELECT * FROM pg_catalog.pg_authid", &[Functions]),
     ("SELECT * FROM sneaky", &[Connection]),
-    ("SELECT 1::tagged", &[Connection]),
     ("SELECT honest()", &[Connection]),
-    ("SELECT substring(ROW(1)::tagged, 1)", &[Functions, Connection]),
-    ("SELECT ROW(1)::tagged LIKE 1", &[Functions, Connection]),
+    ("SELECT 1::tagged", &[Functions, Connection]),
+    ("SELECT CAST(1 AS Tagged)", &[Functions, Connection]),
+    ("SELECT ARRAY[1]::tagged[]", &[Functions, Connection]),
+    ("SELECT substring(one_tag(), 1)", &[Functions, Connection]),
+    ("SELECT one_tag() LIKE 1", &[Functions, Connection]),
+    ("SELECT one_tag() BETWEEN 1 AND 1", &[Functions, Connection]),
+    // PostgreSQL calls `(expr).f` as `f(expr)`.
+    ("SELECT ('/etc/passwd'::text).pg_read_file", &[Functions]),
+    ("SELECT ('/etc/passwd'::text).Pg_Read_File", &[Functions]),
+    ("SELECT ('/etc/passwd'::text) . /* */ \"pg_read_file\"", &[Functions]),
+    ("SELECT ('/etc/passwd'::text).U&\"pg\\005fread_file\"", &[Functions]),
+    ("SELECT ('/etc/passwd'::text).u&\"pg!005fread_file\" UESCAPE '!'", &[Functions]),
+    ("SELECT (SELECT '/etc/passwd'::text).pg_read_file", &[Functions]),
+    ("SELECT (ARRAY['/etc/passwd'])[1].pg_read_file", &[Functions]),
+    ("SELECT a[1].pg_read_file FROM (SELECT ARRAY['/etc/passwd'] AS a) AS z", &[Functions]),
+    ("SELECT z.a[1].pg_read_file FROM (SELECT ARRAY['/etc/passwd'] AS a) AS z", &[Functions]),
+    ("SELECT (z.a[1:1])[1].pg_read_file FROM (SELECT ARRAY['/etc/passwd'] AS a) AS z", &[Functions]),
+    ("SELECT c.pg_read_file FROM concat('/etc/passwd') AS c", &[Functions]),
+    ("SELECT 1 ORDER BY ('/etc/passwd'::text).pg_read_file", &[Functions]),
+    ("SELECT length((('/etc/passwd'::text).pg_read_file).lower)", &[Functions]),
+    ("SELECT (p).name.pg_read_file FROM (SELECT s AS p FROM pg_settings AS s) AS z", &[Functions]),
+    ("SELECT ('/etc/passwd'::text).pg_read_binary_file", &[Functions]),
+    ("SELECT ('/'::text).pg_ls_dir", &[Functions]),
+    ("SELECT (600).pg_sleep", &[Functions]),
+    ("SELECT (pid).pg_terminate_backend FROM (SELECT 0 AS pid) AS z", &[Functions]),
+    ("SELECT ('notes'::regclass::oid::int8).pg_advisory_lock", &[Functions, Connection]),
+    ("SELECT ('/etc/passwd'::text).lo_import", &[Functions]),
+    ("SELECT ('here'::text).pg_create_restore_point", &[Functions]),
+    (
+        "SELECT (q).ts_stat FROM (SELECT 'SELECT to_tsvector(write_note()::text)'::text AS q) AS z",
+        &[Functions, Connection],
+    ),
+    ("SELECT ('ids'::regclass).nextval", &[Functions, Connection]),
+    ("SELECT (c).run_text FROM (SELECT 'DELETE FROM notes'::text AS c) AS z", &[Functions, Connection]),
+    ("SELECT c.run_text FROM concat('DELETE FROM notes') AS c", &[Functions, Connection]),
+    ("SELECT (id).touch_id FROM notes", &[Functions, Connection]),
+    ("SELECT (id).write_all FROM notes GROUP BY id", &[Functions, Connection]),
+    ("SELECT (notes).touch FROM notes", &[Functions, Connection]),
+    ("SELECT notes.touch FROM notes", &[Functions, Connection]),
+    ("SELECT (SELECT n FROM notes AS n LIMIT 1).touch", &[Functions, Connection]),
+];
+
+/// What must still be answered where those are refused.
+pub(crate) const POSTGRES_READS: &[&str] = &[
+    "SELECT n.id, n.body, \"n\".\"id\" FROM notes AS n WHERE n.id IN (SELECT notes.id FROM notes)",
+    "SELECT (n).id, (n.body).length FROM notes AS n",
+    "SELECT (one_tag()).n, (t.a)[1].length FROM (SELECT ARRAY['x'] AS a) AS t",
+    "SELECT c.relname, 'notes'::regclass, 'notes'::regclass::oid::int8 FROM pg_catalog.pg_class AS c LIMIT 1",
+    "SELECT s.system, s.random FROM (SELECT 1 AS system, 2 AS random) AS s",
+    "SELECT two.write_two, two.write_note FROM (SELECT 1 AS write_two, 2 AS write_note) AS two",
+    "SELECT '1'::numeric(10, 2), DATE '2024-02-29', '1 day'::interval, ARRAY[1]::int8[], CAST('a' AS varchar(3))",
+    "SELECT '2024-02-29 01:02+02'::timestamp(3) with time zone, 1::double precision, 'a'::\"char\", '{}'::jsonb",
+    "SELECT CASE id WHEN 1 THEN 'one' END FROM notes JOIN (SELECT 1 AS id) AS o USING (id)",
 ];

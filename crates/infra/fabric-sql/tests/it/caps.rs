@@ -90,6 +90,10 @@ async fn postgres() {
         let backend =
             PostgresBackend::connect("notes", &sandbox.dsn, options, support::clock()).await.unwrap();
         refuses(&backend, attacks::POSTGRES).await;
+        for sql in attacks::POSTGRES_READS {
+            let answer = backend.execute_query(sql, &[], &limited(10, 10_000)).await;
+            assert!(answer.is_ok_and(|answer| !answer.rows.is_empty()), "{sql}");
+        }
         keeps_caps(&backend, "SELECT i, 'ten letter' AS word FROM generate_series(1::int8, 1000) AS n (i)")
             .await;
         counts_parameters(&backend, "SELECT $1::int, $2").await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loom_base::Secret;
 use loom_fabric::{BackendError, BackendErrorKind, TlsMode};
-use loom_fabric_sql::{PostgresBackend, SqlOptions};
+use loom_fabric_sql::{PostgresBackend, SharedPools, SqlOptions, SqlSource};
 use tokio::net::TcpListener;
 
 use crate::support;
@@ -42,6 +42,47 @@ async fn a_connection_string_that_cannot_be_read_is_not_shown() {
     for dsn in [format!("postgres://user:{PASSWORD}@host:port/db"), format!("user:{PASSWORD}"), String::new()]
     {
         connect(&dsn).await;
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_not_known_is_named_and_its_value_not_shown() {
+    for (query, named) in [
+        (format!("foo={PASSWORD}"), "`foo`"),
+        (format!("sslmode=disable&channel_binding={PASSWORD}"), "`channel_binding`"),
+        (format!("options=-c%20role%3D{PASSWORD}"), "`options`"),
+        (format!("options[role]={PASSWORD}"), "`options[role]`"),
+        (format!("op%74ions=-c%20role%3D{PASSWORD}"), "not known"),
+        (format!("{PASSWORD}@127.0.0.1/db"), "percent"),
+    ] {
+        let error = connect(&format!("postgres://user:{PASSWORD}@127.0.0.1:1/db?{query}")).await;
+        assert!(error.message.contains(named), "{query}: {error}");
+    }
+    let known = "sslmode=disable&application_name=x&options[search_path]=a,b&dbname=other";
+    let error = connect(&format!("postgres://user:{PASSWORD}@127.0.0.1:1/db?{known}")).await;
+    assert!(error.message.contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_url_where_a_file_is_expected_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    for (written, said) in [
+        ("mysql://user:SEKRET@h/x", "`mysql://` URL"),
+        ("sqlite:postgres://user:SEKRET@h/x", "`postgres://` URL"),
+        ("user:SEKRET@h://x", "URL"),
+        ("mysql:user:SEKRET@h/x", "cannot be opened"),
+        ("host=h password=SEKRET", "cannot be opened"),
+    ] {
+        let SqlSource::Sqlite(path) = SqlSource::parse(written) else { panic!("{written}") };
+        for source in [SqlSource::Sqlite(folder.path().join(&path)), SqlSource::Sqlite(path)] {
+            let pools = SharedPools::new(support::clock());
+            let Err(error) = pools.open("far", &source, SqlOptions::default()).await else {
+                panic!("{written} was opened")
+            };
+            assert_eq!(error.kind, BackendErrorKind::Unavailable, "{error}");
+            assert!(!format!("{error} {error:?}").contains("SEKRET"), "{error}");
+            assert!(error.message.contains(said), "{error}");
+        }
     }
 }
 
