@@ -46,7 +46,7 @@ cases! {
         what_is_not_there_is_missing a_message_out_of_place_conflicts one_of_many_concurrent_appends_wins
         a_stale_append_fails_alone queued_steps_commit_in_order an_id_that_is_taken_fails_alone;
     turns: a_journal_is_what_was_written random_turns_replay_to_the_same_state totals_move_by_the_difference
-        unfinished_turns_are_found the_latest_turn_of_a_trace_is_found context_start_moves;
+        unfinished_turns_are_found the_turns_of_a_trace_are_found context_start_moves;
     calls: a_call_is_asked_started_and_settled calls_are_told_by_answer a_change_of_an_unknown_call_fails_alone;
     messages: messages_are_listed_in_order_and_paged recent_messages_fit_a_budget_and_show_what_does_not
         content_survives_whatever_it_is;

@@ -206,8 +206,8 @@ pub trait TurnStore: Send + Sync {
     /// The turn with its journal, or `None`.
     async fn journal(&self, turn: TurnId) -> Result<Option<Journal>, Error>;
 
-    /// The turn of a trace, or `None`; the latest, where a caller's trace has several.
-    async fn find_by_trace(&self, trace: TraceId) -> Result<Option<TurnId>, Error>;
+    /// The turns of a trace in the order they were accepted: the last `most`, where a caller's trace has more.
+    async fn of_trace(&self, trace: TraceId, most: u32) -> Result<Vec<TurnId>, Error>;
 
     /// The session's turn that has not ended, or `None`.
     async fn unfinished(&self, session: &SessionId) -> Result<Option<TurnId>, Error>;

@@ -13,16 +13,19 @@ use loom_telemetry::attribute;
 use crate::Error;
 use crate::drive::{outcome_name, turn_outcome_name};
 
-/// The spans of one turn and what it cost.
+/// The most turns of a trace that are shown, the last ones.
+const MOST_TURNS: u32 = 50;
+
+/// The spans of one turn and what it cost; or of several, where a caller ran them under one trace.
 #[derive(Clone, Debug)]
 pub struct Trace {
     /// The trace's id.
     pub id: TraceId,
-    /// The turn it tells of.
+    /// The turn it tells of, or the first of several.
     pub turn: TurnId,
-    /// The turn's session.
+    /// That turn's session.
     pub session: SessionId,
-    /// The turn's span first, then the others by their start.
+    /// The turn's span first, then the others by their start; turn after turn.
     pub spans: Vec<TraceSpan>,
     /// Tokens over all model calls.
     pub usage: Usage,
@@ -62,24 +65,46 @@ impl Traces {
         Self { stores }
     }
 
-    /// The trace with that id: of a trace (32 hexadecimal digits) or of a turn.
+    /// The trace with that id: of a trace (32 hexadecimal digits), with all its turns, or of one turn. Of a trace with more
+    /// than 50 turns the last 50 are shown.
     pub async fn get(&self, id: &str) -> Result<Trace, Error> {
         let not_found =
             || Error::new(ErrorCode::TraceNotFound, format!("no trace or turn has the id {id:?}"));
-        let turn = if let Ok(turn) = id.parse::<TurnId>() {
-            turn
+        let turns = if let Ok(turn) = id.parse::<TurnId>() {
+            vec![turn]
         } else {
             let trace = id.parse::<TraceId>().map_err(|_| not_found())?;
-            self.stores.turns.find_by_trace(trace).await?.ok_or_else(not_found)?
+            self.stores.turns.of_trace(trace, MOST_TURNS).await?
         };
-        let journal = self.stores.turns.journal(turn).await?.ok_or_else(not_found)?;
-        let mut trace = tell(&journal).map_err(|error| {
-            Error::new(ErrorCode::StoreCorrupt, format!("the journal of {turn} does not replay: {error}"))
-        })?;
-        let inner = self.stores.spans.of_trace(trace.id).await?;
-        trace.spans.extend(inner_of(turn, inner).into_iter().map(|span| from_record(span, turn)));
-        trace.spans[1..].sort_by_key(|span| span.started_at);
-        Ok(trace)
+        let mut whole: Option<Trace> = None;
+        let mut inner = Vec::new();
+        for turn in turns {
+            // One that was deleted since it was found is no longer part of the trace.
+            let Some(journal) = self.stores.turns.journal(turn).await? else { continue };
+            let mut trace = tell(&journal).map_err(|error| {
+                Error::new(ErrorCode::StoreCorrupt, format!("the journal of {turn} does not replay: {error}"))
+            })?;
+            if whole.is_none() {
+                inner = self.stores.spans.of_trace(trace.id).await?;
+                // Ids count up, so a span comes after the one it is part of.
+                inner.sort_by_key(|record| record.id);
+            }
+            trace.spans.extend(inner_of(turn, &inner).into_iter().map(|span| from_record(span, turn)));
+            trace.spans[1..].sort_by_key(|span| span.started_at);
+            match &mut whole {
+                Some(whole) => whole.add(trace),
+                None => whole = Some(trace),
+            }
+        }
+        whole.ok_or_else(not_found)
+    }
+}
+
+impl Trace {
+    fn add(&mut self, later: Self) {
+        self.spans.extend(later.spans);
+        self.usage += later.usage;
+        self.cost += later.cost;
     }
 }
 
@@ -279,23 +304,21 @@ fn attributes<const N: usize>(pairs: [(&str, String); N]) -> BTreeMap<String, St
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The spans below the turn's own, out of all of a trace: a caller may run several turns under one trace. The turn's own
-/// is the journal's, so the one recorded beside it is left out.
-fn inner_of(turn: TurnId, mut records: Vec<SpanRecord>) -> Vec<SpanRecord> {
+/// The spans below the turn's own, out of all of a trace, parents first: a caller may run several turns under one trace.
+/// The turn's own is the journal's, so the one recorded beside it is left out.
+fn inner_of(turn: TurnId, records: &[SpanRecord]) -> Vec<SpanRecord> {
     let turn = turn.to_string();
-    // Ids count up, so a span comes after the one it is part of.
-    records.sort_by_key(|record| record.id);
     let mut top = None;
     let mut ours = BTreeSet::new();
     let mut inner = Vec::new();
-    for mut record in records {
+    for record in records {
         if record.attributes.get(attribute::TURN_ID).and_then(Value::as_str) == Some(&turn) {
             top = Some(record.id);
             ours.insert(record.id);
         } else if record.parent.is_some_and(|parent| ours.contains(&parent)) {
             ours.insert(record.id);
-            record.parent = record.parent.filter(|parent| Some(*parent) != top);
-            inner.push(record);
+            let parent = record.parent.filter(|parent| Some(*parent) != top);
+            inner.push(SpanRecord { parent, ..record.clone() });
         }
     }
     inner

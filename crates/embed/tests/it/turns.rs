@@ -135,3 +135,29 @@ default: { text: 'hello there', usage: { input: 0, output: 0 } }
     }
     loom.close(PATIENCE).await;
 }
+
+#[tokio::test]
+async fn a_trace_shows_all_the_turns_that_a_caller_ran_under_it_and_a_turn_itself_alone() {
+    let folder = folder();
+    let loom = loom(folder.path(), ADDS).await;
+    let trace = "0af7651916cd43dd8448eb211c80319c".parse().unwrap();
+    let mut turns = Vec::new();
+    let mut tokens = 0;
+    for question in ["hi", "what is the sum?"] {
+        let under = Some((trace, "b7ad6b7169203331".to_owned()));
+        let running = loom.start(TurnRequest { trace: under, ..TurnRequest::new(question) }).await.unwrap();
+        tokens += running.end().await.unwrap().report.spent.usage.total();
+        turns.push(running.turn);
+    }
+    let traces = loom.runtime().traces();
+    let whole = traces.get(&trace.to_string()).await.unwrap();
+    let tops: Vec<_> = whole.spans.iter().filter(|span| span.parent == "b7ad6b7169203331").collect();
+    let of_tops: Vec<_> = tops.iter().map(|span| span.attributes["loom.turn.id"].clone()).collect();
+    assert_eq!(of_tops, [turns[0].to_string(), turns[1].to_string()]);
+    assert_eq!((whole.spans[0].id == tops[0].id, whole.turn), (true, turns[0]));
+    assert_eq!((whole.spans.len(), whole.usage.total()), (2 + 4, tokens));
+    for (turn, spans) in [(turns[0], 2), (turns[1], 4)] {
+        assert_eq!(traces.get(&turn.to_string()).await.unwrap().spans.len(), spans);
+    }
+    loom.close(PATIENCE).await;
+}

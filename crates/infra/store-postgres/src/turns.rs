@@ -86,9 +86,11 @@ impl TurnStore for Turns {
         }))
     }
 
-    async fn find_by_trace(&self, trace: TraceId) -> Result<Option<TurnId>, Error> {
-        let query = "SELECT id FROM turns WHERE trace_id = $1 ORDER BY accepted_at DESC, id DESC LIMIT 1";
-        self.find(query, &trace.to_string()).await
+    async fn of_trace(&self, trace: TraceId, most: u32) -> Result<Vec<TurnId>, Error> {
+        let query = "SELECT id FROM turns WHERE trace_id = $1 ORDER BY accepted_at DESC, id DESC LIMIT $2";
+        let query = sqlx::query(query).bind(trace.to_string()).bind(i64::from(most));
+        let rows = self.reads.within(query.fetch_all(self.reads.connections())).await?;
+        rows.iter().rev().map(|row| Row::new(row, "turn", "id").parse("id")).collect()
     }
 
     async fn unfinished(&self, session: &SessionId) -> Result<Option<TurnId>, Error> {

@@ -73,9 +73,11 @@ impl TurnStore for Turns {
         }))
     }
 
-    async fn find_by_trace(&self, trace: TraceId) -> Result<Option<TurnId>, Error> {
-        let query = "SELECT id FROM turns WHERE trace_id = ? ORDER BY accepted_at DESC, rowid DESC LIMIT 1";
-        self.find(query, &trace.to_string()).await
+    async fn of_trace(&self, trace: TraceId, most: u32) -> Result<Vec<TurnId>, Error> {
+        let query = "SELECT id FROM turns WHERE trace_id = ? ORDER BY accepted_at DESC, rowid DESC LIMIT ?";
+        let rows = sqlx::query(query).bind(trace.to_string()).bind(most).fetch_all(&self.reads).await;
+        let rows = rows.map_err(|error| unavailable(&error))?;
+        rows.iter().rev().map(|row| Row::new(row, "turn", "id").parse("id")).collect()
     }
 
     async fn unfinished(&self, session: &SessionId) -> Result<Option<TurnId>, Error> {

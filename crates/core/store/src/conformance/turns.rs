@@ -200,16 +200,18 @@ pub(super) async fn unfinished_turns_are_found(stores: Stores) -> Outcome {
     same("after", &unfinished().await?, &None)
 }
 
-pub(super) async fn the_latest_turn_of_a_trace_is_found(stores: Stores) -> Outcome {
+pub(super) async fn the_turns_of_a_trace_are_found(stores: Stores) -> Outcome {
     let trace = TraceId::of_turn(turn_id(77));
-    same("none", &stores.turns.find_by_trace(trace).await.map_err(text)?, &None)?;
-    for (number, accepted_at) in [(1, at(1)), (2, at(2))] {
+    let found = async |most| stores.turns.of_trace(trace, most).await.map_err(text);
+    same("none", &found(3).await?, &Vec::new())?;
+    for (number, accepted_at) in [(2, at(1)), (1, at(3)), (3, at(2))] {
         let session = open_session(&stores, &format!("s-{number}")).await?;
         let mut step = accept(&session, number, "hello")?;
         step.accept = Some(NewTurn { trace, accepted_at, ..new_turn(turn_id(number))? });
         stores.turns.advance(step).await.map_err(text)?;
     }
-    same("the latest", &stores.turns.find_by_trace(trace).await.map_err(text)?, &Some(turn_id(2)))
+    same("all", &found(4).await?, &[2, 3, 1].map(turn_id).to_vec())?;
+    same("the last", &found(2).await?, &[3, 1].map(turn_id).to_vec())
 }
 
 pub(super) async fn context_start_moves(stores: Stores) -> Outcome {
