@@ -1,16 +1,18 @@
 //! The two listeners: gRPC, and HTTP with JSON.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use loom_access::{AllowAnyone, AllowLocal, Authorizer};
 use loom_api::{ApiParts, Exposure, Limits, Listeners, LoomApi, Options, Server};
-use loom_base::ErrorCode;
+use loom_base::{Clock, ErrorCode};
 use loom_config::Config;
 use loom_proto::v1::{
     NetworkConfig, ServerBehavior, ServerConfig, SqLiteStorageConfig, StorageBackendType, StorageConfig,
 };
-use loom_runtime::Error;
+use loom_runtime::{Error, Runtime};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -18,11 +20,15 @@ use tokio_util::sync::CancellationToken;
 use crate::Loom;
 use crate::watch::read_agent;
 
+/// How often the store is looked at. While it cannot write, a look is a small write.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// A server whose listeners are bound and that is not serving yet.
 pub struct Bound {
     server: Server,
     listeners: Listeners,
-    ready: watch::Sender<bool>,
+    readiness: Readiness,
+    drain_time: Duration,
     /// Where gRPC is.
     pub grpc: SocketAddr,
     /// Where HTTP is; `None` when the gateway is off.
@@ -76,6 +82,9 @@ impl ServeOptions {
                 concurrent_requests: server.behavior.max_concurrent_requests as usize,
                 request_time: server.behavior.request_timeout(),
                 drain_time: server.behavior.shutdown_timeout(),
+                connections: Limits::default()
+                    .connections
+                    .max(server.behavior.max_concurrent_requests as usize),
                 ..Limits::default()
             },
             allowed_origins: server
@@ -120,7 +129,10 @@ impl Loom {
             Error::new(ErrorCode::Internal, format!("the server cannot be made: {error}"))
         })?;
         let listeners = Listeners { grpc, http };
-        Ok(Bound { server, listeners, ready, grpc: grpc_address, http: http_address })
+        let readiness =
+            Readiness { ready, runtime: Arc::clone(&self.runtime), clock: Arc::clone(&self.clock) };
+        let drain_time = options.limits.drain_time;
+        Ok(Bound { server, listeners, readiness, drain_time, grpc: grpc_address, http: http_address })
     }
 
     fn api(&self, config: ServerConfig) -> LoomApi {
@@ -176,11 +188,67 @@ impl Loom {
 }
 
 impl Bound {
-    /// Serves until `shutdown` fires, then lets the calls in progress end.
+    /// Serves until `shutdown` fires, then lets the calls in progress end. The Loom goes on without its listeners; to
+    /// stop both, use [`Loom::serve`].
     pub async fn serve(self, shutdown: CancellationToken) {
-        // Readers of readiness live as long as the server, so this cannot fail before it ends.
-        let _ = self.ready.send(true);
-        self.server.serve(self.listeners, shutdown).await;
+        self.serve_until(shutdown, std::future::pending()).await;
+    }
+
+    async fn serve_until(self, shutdown: CancellationToken, work: impl Future<Output = ()> + Send) {
+        // The store was opened a moment ago.
+        self.readiness.say(true);
+        tokio::select! {
+            () = self.server.serve(self.listeners, shutdown.clone(), work) => {}
+            never = self.readiness.follow_store(shutdown) => match never {},
+        }
+    }
+}
+
+impl Loom {
+    /// Serves until `shutdown` fires, then stops in this order: no more connections and turns; running turns have the
+    /// configured time to end, and are cancelled after it; their callers are told; connections are closed; and then the
+    /// rest, as [`close`](Self::close) does. Other Looms in this process go on.
+    pub async fn serve(self, bound: Bound, shutdown: CancellationToken) {
+        let runtime = Arc::clone(&self.runtime);
+        let drain_time = bound.drain_time;
+        let work = async move { runtime.sessions().shut_down(drain_time).await };
+        bound.serve_until(shutdown, work).await;
+        self.close(Duration::ZERO).await;
+    }
+}
+
+/// Whether a server is ready: its store works, and it is not stopping.
+struct Readiness {
+    ready: watch::Sender<bool>,
+    runtime: Arc<Runtime>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Readiness {
+    /// Whether that is news.
+    fn say(&self, is_ready: bool) -> bool {
+        self.ready.send_if_modified(|ready| std::mem::replace(ready, is_ready) != is_ready)
+    }
+
+    async fn follow_store(self, shutdown: CancellationToken) -> Infallible {
+        let follow = async {
+            loop {
+                let status = self.runtime.store_status().await;
+                let changed = self.say(status.is_ok());
+                match status {
+                    Ok(_) if changed => tracing::info!("the store works"),
+                    Err(error) if changed => tracing::warn!(%error, "not ready: the store does not work"),
+                    _ => {}
+                }
+                self.clock.sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            () = follow => {}
+            () = shutdown.cancelled() => {}
+        }
+        self.say(false);
+        std::future::pending().await
     }
 }
 
@@ -194,4 +262,70 @@ async fn listen(host: &str, port: u16) -> Result<TcpListener, Error> {
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, Error> {
     listener.local_addr().map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use loom_base::ErrorCode;
+    use loom_llm_mock::{MockProvider, Script};
+    use loom_runtime::{AgentDefinition, TurnRequest};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::SystemClock;
+
+    /// Asks until the answer holds `wanted`.
+    async fn until(address: SocketAddr, path: &str, wanted: &str) {
+        let looking = async {
+            loop {
+                let mut connection = TcpStream::connect(address).await.unwrap();
+                let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+                connection.write_all(request.as_bytes()).await.unwrap();
+                let mut answer = String::new();
+                connection.read_to_string(&mut answer).await.unwrap();
+                if answer.contains(wanted) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), looking)
+            .await
+            .unwrap_or_else(|_| panic!("{path} never says {wanted}"));
+    }
+
+    #[tokio::test]
+    async fn readiness_goes_with_a_store_that_cannot_write_and_comes_back_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let provider =
+            MockProvider::new(Script::parse("default: { text: fine }").unwrap(), Arc::new(SystemClock));
+        let builder =
+            Loom::builder().data_dir(folder.path()).provider("mock", "script-1", Arc::new(provider));
+        let loom = builder.agent(AgentDefinition::named("tester")).build().await.unwrap();
+        let stop = CancellationToken::new();
+        let bound = loom.bind(&ServeOptions::local()).await.unwrap();
+        let http = bound.http.unwrap();
+        let serving = tokio::spawn(bound.serve(stop.clone()));
+        until(http, "/readyz", "200 OK").await;
+
+        loom.store.limit_size(1).await.unwrap();
+        let refused = loom.start(TurnRequest::new("x".repeat(100_000))).await.err().unwrap();
+        assert_eq!(refused.code, ErrorCode::StoreUnavailable);
+        until(http, "/readyz", "503 Service Unavailable").await;
+        until(http, "/v1/health", "\"status\":\"degraded\"").await;
+        until(http, "/v1/server/storage", "\"healthy\":false").await;
+        // It stays so while nothing is asked of it.
+        until(http, "/readyz", "503 Service Unavailable").await;
+
+        loom.store.limit_size(1 << 40).await.unwrap();
+        until(http, "/readyz", "200 OK").await;
+        until(http, "/v1/health", "\"status\":\"healthy\"").await;
+        stop.cancel();
+        serving.await.unwrap();
+        loom.close(Duration::ZERO).await;
+    }
 }

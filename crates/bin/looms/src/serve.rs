@@ -60,9 +60,7 @@ pub(crate) async fn run(args: &ServeArgs, process: &Process) -> Result<(), Failu
     let http = bound.http.map_or_else(|| "off".to_owned(), |address| format!("http://{address}"));
     tracing::info!(grpc = %format!("http://{}", bound.grpc), %http, "ready");
     tokio::spawn(stop_on(signals, shutdown.clone()));
-    bound.serve(shutdown).await;
-    let patience = config.server.behavior.shutdown_timeout();
-    loom.close(patience).await;
+    loom.serve(bound, shutdown).await;
     tracing::info!("stopped");
     Ok(())
 }

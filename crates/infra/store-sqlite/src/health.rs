@@ -48,7 +48,8 @@ impl HealthStore for Health {
     /// After a failed write, this writes: so readiness comes back although nothing else is sent here meanwhile.
     async fn status(&self) -> Result<StoreStatus, Error> {
         if !self.queue.is_healthy() {
-            self.queue.write(Probe).await?;
+            self.queue.write(Probe::Fill).await?;
+            self.queue.write(Probe::Clear).await?;
         }
         let start = self.clock.now();
         let migration = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
@@ -70,15 +71,25 @@ impl HealthStore for Health {
     }
 }
 
-/// A write that changes nothing.
-struct Probe;
+/// Two writes that together change nothing. The first needs as much room as the steps of a turn do: on a full disk, a
+/// smaller one may fit where no turn does.
+enum Probe {
+    Fill,
+    Clear,
+}
 
 #[async_trait]
 impl Write for Probe {
     type Reply = ();
 
     async fn write(&self, connection: &mut SqliteConnection) -> Result<Result<(), Error>, Failure> {
-        sqlx::query("UPDATE meta SET value = value WHERE key = 'fts_cursor'").execute(connection).await?;
+        let query = match self {
+            Self::Fill => {
+                "INSERT OR REPLACE INTO meta (key, value) VALUES ('probe ' || hex(zeroblob(32768)), 0)"
+            }
+            Self::Clear => "DELETE FROM meta WHERE key >= 'probe ' AND key < 'probe!'",
+        };
+        sqlx::query(query).execute(connection).await?;
         Ok(Ok(()))
     }
 }

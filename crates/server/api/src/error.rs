@@ -1,5 +1,6 @@
 //! One failure, told in two languages: gRPC status with `google.rpc` details, and RFC 9457 problem JSON.
 
+mod pages;
 mod problem;
 #[cfg(test)]
 mod tests;
@@ -12,10 +13,13 @@ use loom_base::{Category, ErrorCode, Retry};
 use loom_proto::ErrorDetails;
 use tonic::{Code, Status};
 
+pub(crate) use pages::page;
 pub(crate) use problem::{http_status, problem, problem_response};
 
 /// The longest message sent, in bytes. Trailers have to fit the header limits of every client on the way.
 const MAX_MESSAGE_BYTES: usize = 2048;
+/// The longest fact sent, in bytes: some repeat what the caller wrote.
+const MAX_FACT_BYTES: usize = 256;
 
 /// Why a request failed, as a caller may know it. Never holds a secret or a source error's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +78,9 @@ impl Failure {
 impl From<Failure> for Status {
     fn from(mut failure: Failure) -> Self {
         failure.message.truncate(failure.message.floor_char_boundary(MAX_MESSAGE_BYTES));
+        for fact in failure.metadata.values_mut() {
+            fact.truncate(fact.floor_char_boundary(MAX_FACT_BYTES));
+        }
         let code = failure.grpc_code();
         let details = ErrorDetails {
             reason: failure.code.as_str().to_owned(),

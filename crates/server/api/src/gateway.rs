@@ -4,6 +4,7 @@
 
 mod call;
 mod fields;
+mod json;
 mod sse;
 mod table;
 mod template;
@@ -131,7 +132,7 @@ where
             return Err(broken());
         }
         let answer = DynamicMessage::decode(output, answer).map_err(|_| broken())?;
-        let json = transcode::json(&answer, JsonStyle::Whole).map_err(|_| broken())?;
+        let json = transcode::to_json(&answer, JsonStyle::Whole).map_err(|_| broken())?;
         let mut response = Response::new(Body::new(Full::from(json)));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)

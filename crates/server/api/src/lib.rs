@@ -16,6 +16,7 @@ mod request;
 mod server;
 mod services;
 mod stack;
+mod taker;
 
 pub use deadline::grpc_timeout;
 pub use error::{Failure, status};

@@ -4,6 +4,7 @@ mod connection;
 mod front;
 mod guard;
 mod lazy;
+mod refusal;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,9 @@ use loom_base::IdSource;
 use loom_proto::v1::loom_service_server::{LoomService, LoomServiceServer};
 use loom_telemetry::Metrics;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
@@ -28,10 +30,13 @@ use tower_http::cors::CorsLayer;
 
 use crate::gateway::Gateway;
 use crate::{GatewayError, Limits, Stack};
-use connection::{Accept, Protocol};
+use connection::{Accept, Bounds, Protocol};
 use front::Front;
 pub use guard::Exposure;
 use lazy::Lazy;
+
+/// The time that answers have to reach their callers when nothing is worked on any more and the server stops.
+const CLOSING_TIME: Duration = Duration::from_secs(2);
 
 /// What a server is made with.
 #[derive(Clone)]
@@ -120,14 +125,29 @@ impl Server {
         Ok(Self { stack, front, cors, health, ready, limits, closing })
     }
 
-    /// Serves until `shutdown` is cancelled, then takes no more connections, lets the calls in progress finish within
-    /// [`Limits::drain_time`], and cuts off the rest.
-    pub async fn serve(self, listeners: Listeners, shutdown: CancellationToken) {
+    /// Serves until `shutdown` is cancelled. Then it takes no more connections and waits for the calls in progress or
+    /// for `work` to end, for [`Limits::drain_time`] at most; whatever answers are not out by then have a moment to
+    /// reach their callers, and are cut off.
+    ///
+    /// `work` is begun at the shutdown. It is what the calls wait for: it lets running turns end, and cancels those that
+    /// do not end in time, so that their callers are told.
+    pub async fn serve(
+        self,
+        listeners: Listeners,
+        shutdown: CancellationToken,
+        work: impl Future<Output = ()> + Send,
+    ) {
         let mut tasks = JoinSet::new();
-        let grpc = Accept::new(listeners.grpc, Protocol::Grpc, self.limits, shutdown.clone());
+        let bounds = Bounds {
+            limits: self.limits,
+            places: Arc::new(Semaphore::new(self.limits.connections.min(Semaphore::MAX_PERMITS))),
+            shutdown: shutdown.clone(),
+            cut: CancellationToken::new(),
+        };
+        let grpc = Accept::new(listeners.grpc, Protocol::Grpc, bounds.clone());
         tasks.spawn(grpc.run(self.stack));
         if let Some(listener) = listeners.http {
-            let http = Accept::new(listener, Protocol::Http, self.limits, shutdown.clone());
+            let http = Accept::new(listener, Protocol::Http, bounds.clone());
             tasks.spawn(http.run(option_layer(self.cors).layer(self.front)));
         }
         let reporting = report(self.health, self.ready);
@@ -137,7 +157,19 @@ impl Server {
             () = &mut reporting => shutdown.cancelled().await,
         }
         self.closing.cancel();
-        while tasks.join_next().await.is_some() {}
+        let latest = Instant::now() + self.limits.drain_time + CLOSING_TIME;
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        let cut = async {
+            if tokio::time::timeout_at(latest, work).await.is_ok() {
+                tokio::time::sleep_until(latest.min(Instant::now() + CLOSING_TIME)).await;
+            }
+            bounds.cut.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = ended => {}
+            () = cut => {}
+        }
     }
 }
 

@@ -17,14 +17,15 @@ use loom_base::{ErrorCode, IdSource};
 use loom_telemetry::Metrics;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
+use tonic::{Code, Status};
 use tower::Service;
 use tracing::Instrument as _;
 
 use crate::measure::Measured;
 use crate::request::{self, REQUEST_ID, RequestId};
+use crate::taker::Claim;
 use crate::{Failure, Limits, deadline};
 use frames::FrameGuard;
 pub(crate) use frames::{FRAME_HEADER_BYTES, too_large};
@@ -32,6 +33,8 @@ use tail::Tail;
 
 /// The path of every RPC of `loom.v1` starts with this.
 const LOOM: &str = "/loom.v1.";
+/// The RPC that says how the server is, also when it is full.
+const HEALTH: &str = "/loom.v1.LoomService/GetHealth";
 /// When a caller who met a full server should try again.
 const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
 
@@ -131,10 +134,11 @@ impl Rules {
     ) -> Result<Response<Body>, Failure> {
         request::check_size(call.headers(), self.limits.header_bytes)?;
         self.authorize(&call)?;
-        let slot = self.slot(call.uri().path())?;
+        let claim = call.extensions().get::<Claim>().cloned().unwrap_or_default();
+        let held = claim.hold(self.slot(call.uri().path())?);
         let asked = deadline::from_headers(call.headers())?;
         let is_stream = self.is_stream(call.uri().path());
-        let is_loom = slot.is_some();
+        let is_loom = call.uri().path().starts_with(LOOM);
         let limit = match (asked, is_stream) {
             (asked, true) => asked,
             (Some(asked), false) => Some(asked.min(self.limits.request_time)),
@@ -155,8 +159,11 @@ impl Rules {
             Ok(response) => response,
             Err(never) => match never {},
         };
-        let ending = self.ending(is_stream, is_loom, end);
-        Ok(response.map(|body| Body::new(Tail::new(body, ending, slot, measured))))
+        if is_loom && let Some(failure) = unreadable(&response) {
+            return Err(failure);
+        }
+        let ending = self.ending(is_stream, is_loom, end, &claim);
+        Ok(response.map(|body| Body::new(Tail::new(body, ending, held, measured))))
     }
 
     fn authorize<B>(&self, request: &Request<B>) -> Result<(), Failure> {
@@ -179,7 +186,7 @@ impl Rules {
 
     /// A place among the calls in progress. Health and reflection need none: they answer on a full server too.
     fn slot(&self, path: &str) -> Result<Option<OwnedSemaphorePermit>, Failure> {
-        if !path.starts_with(LOOM) {
+        if !path.starts_with(LOOM) || path == HEALTH {
             return Ok(None);
         }
         let full = |_| {
@@ -198,24 +205,48 @@ impl Rules {
         self.streams.contains(path) || (!path.starts_with(LOOM) && !path.ends_with("/Check"))
     }
 
-    /// What ends a stream before its service does.
+    /// What ends an answer before its service does.
     fn ending(
         &self,
         is_stream: bool,
         is_loom: bool,
         end: Option<(Duration, tokio::time::Instant)>,
-    ) -> Option<BoxFuture<'static, Failure>> {
-        if !is_stream {
-            return None;
+        claim: &Claim,
+    ) -> BoxFuture<'static, Failure> {
+        let closing = self.closing.clone();
+        let stalled = claim.stalled();
+        let limit = self.limits.stall_time;
+        async move {
+            let deadline = async {
+                match end {
+                    Some((limit, at)) if is_stream && is_loom => {
+                        tokio::time::sleep_until(at).await;
+                        deadline::exceeded(limit)
+                    }
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                failure = deadline => failure,
+                () = closing.cancelled(), if is_stream && !is_loom => {
+                    Failure::new(ErrorCode::ShuttingDown, "the server is stopping")
+                }
+                () = stalled => {
+                    Failure::new(ErrorCode::DeadlineExceeded, format!("nothing of the answer was taken for {limit:?}"))
+                        .with("limit_ms", limit.as_millis().to_string())
+                }
+            }
         }
-        if !is_loom {
-            let closing = self.closing.clone();
-            let stopping = || Failure::new(ErrorCode::ShuttingDown, "the server is stopping");
-            return Some(async move { closing.cancelled().await }.map(move |()| stopping()).boxed());
-        }
-        let (limit, at) = end?;
-        Some(tokio::time::sleep_until(at).map(move |()| deadline::exceeded(limit)).boxed())
+        .boxed()
     }
+}
+
+/// The failure of a request whose message does not decode. The codec calls that a defect of the server; a status of the
+/// services themselves has details.
+fn unreadable(response: &Response<Body>) -> Option<Failure> {
+    let status = Status::from_header_map(response.headers())?;
+    (status.code() == Code::Internal && status.details().is_empty())
+        .then(|| Failure::new(ErrorCode::InvalidArgument, status.message()))
 }
 
 fn exists(path: &str) -> bool {

@@ -2,9 +2,11 @@
 
 use loom_testkit::{ProviderFake, Reply};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use crate::home::Home;
-use crate::serving::Serving;
+use crate::serving::{Serving, until};
 use crate::shop::make_database;
 
 /// Counts until it is stopped.
@@ -147,4 +149,54 @@ async fn a_stopping_server_ends_its_turns_and_a_second_signal_ends_it_at_once() 
     server.logged(|line| line.contains("stopping")).await;
     let (_, said) = server.stop().await;
     assert_eq!(said.code, 1, "{}", said.err);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_turn_when_the_server_stops_is_told_how_it_ended() {
+    let home = Home::playing("default: { text: never, latency_ms: 600000 }");
+    home.configure_also("server: { behavior: { shutdown_timeout_seconds: 1 } }");
+    let server = Serving::start(home).await;
+    let mut stream = server.http.stream("/v1/chat:stream", json!({ "query": "wait" })).await;
+    assert!(stream.next().await.is_some());
+    let http = server.http.clone();
+    let whole = tokio::spawn(async move { http.post("/v1/weave", json!({ "query": "wait" })).await });
+    let client = server.reflected().await;
+    let over_grpc = tokio::spawn(async move { client.call("Weave", json!({ "query": "wait" }), &[]).await });
+    until("three turns run", async || {
+        let metrics = server.http.get("/metrics").await.text;
+        metrics.lines().any(|line| line == "loom_sessions_active 3").then_some(())
+    })
+    .await;
+    let (_, said) = server.stop().await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    let events = stream.rest().await;
+    let stages: Vec<_> = events.iter().map(|event| &event.data["stage"]).collect();
+    assert!(stages.contains(&&json!("EXECUTION_STAGE_FAILED")), "{stages:?}");
+    assert_eq!(events.last().unwrap().data["code"], "LOOM_CANCELLED");
+    assert_eq!(whole.await.unwrap().problem().1["code"], "LOOM_CANCELLED");
+    assert_eq!(over_grpc.await.unwrap().unwrap_err().reason, "LOOM_CANCELLED");
+}
+
+#[tokio::test]
+async fn one_who_does_not_read_does_not_hold_up_the_stop() {
+    let long = format!("chunk_size: 4096\ndefault: {{ text: '{}' }}", "long ".repeat(400_000));
+    let home = Home::playing(&long);
+    home.configure_also("server: { behavior: { shutdown_timeout_seconds: 600 } }");
+    let server = Serving::start(home).await;
+    let body = json!({ "query": "talk", "sessionId": "deaf" }).to_string();
+    let request = format!(
+        "POST /v1/chat:stream HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut deaf = TcpStream::connect(server.http.address).await.unwrap();
+    deaf.write_all(request.as_bytes()).await.unwrap();
+    until("the turn is over", async || {
+        let history = server.http.get("/v1/sessions/deaf/history").await;
+        (history.status == 200 && history.json()["totalCount"] == 2).then_some(())
+    })
+    .await;
+    // Ten minutes, if it waited for the reader.
+    let (_, said) = server.stop().await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    drop(deaf);
 }

@@ -79,7 +79,7 @@ async fn what_the_server_says_of_itself_is_the_same_at_both_doors() {
         let schema: Value = serde_json::from_str(tool["inputSchemaJson"].as_str().unwrap()).unwrap();
         assert_eq!((&schema["type"], &tool["backends"]), (&json!("object"), &json!(["shop"])));
     }
-    assert_eq!(grpc.ok("ListTools", json!({ "backend": "no" })).await["totalCount"], 0);
+    assert_eq!(grpc.refused("ListTools", json!({ "backend": "no" })).await, "LOOM_BACKEND_NOT_FOUND");
     let found = http.ok("ListPatterns", json!({ "search": "top customers by total" })).await;
     assert_eq!(found["patterns"][0]["name"], "top_by_total");
     for (path, text) in [("/livez", "ok\n"), ("/readyz", "ready\n")] {

@@ -23,6 +23,16 @@ async fn a_full_disk_fails_what_does_not_fit_and_nothing_else_and_is_recovered_f
     let stored = stores.sessions.get(&session.id).await.expect("the store answers").expect("it is there");
     assert_eq!(stored, before, "nothing of it is stored");
     assert_eq!(stores.turns.journal(turn_id(2)).await.expect("the store answers"), None);
+    for _ in 0..2 {
+        let status = stores.health.status().await;
+        assert!(matches!(&status, Err(Error::Unavailable { .. })), "{status:?}");
+    }
+
+    store.limit_size(1 << 40).await.expect("the limit is taken");
+    stores.health.status().await.expect("it works again, and no turn was needed");
+    store.limit_size(1).await.expect("the limit is taken");
+    let full = stores.turns.advance(large.clone()).await;
+    assert!(matches!(full, Err(Error::Unavailable { .. })), "{full:?}");
 
     store.limit_size(1 << 40).await.expect("the limit is taken");
     large.epoch = stored.epoch;

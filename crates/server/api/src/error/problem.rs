@@ -32,7 +32,7 @@ pub(crate) const fn http_status(code: ErrorCode) -> StatusCode {
     }
 }
 
-/// The problem object. Its `type` is a reference relative to the documentation.
+/// The problem object. Its `type` is the path of the code's page on this server.
 pub(crate) fn problem(failure: &Failure, status: StatusCode, request: Option<&RequestId>) -> Value {
     let code = failure.code.as_str();
     let mut members = Map::new();

@@ -19,14 +19,36 @@ pub(super) fn find(message: &MessageDescriptor, path: &str) -> Option<FieldDescr
     }
 }
 
-/// The path of the first member of `value` that `message` has no field for.
-pub(super) fn unknown(message: &MessageDescriptor, value: &Value) -> Option<String> {
+/// What is wrong with a member of a JSON request, and the path to it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The message has no such field.
+    Unknown(String),
+    /// The field was given already, by its other name.
+    Twice(String),
+}
+
+impl Fault {
+    fn below(self, parent: &str) -> Self {
+        match self {
+            Self::Unknown(path) => Self::Unknown(format!("{parent}.{path}")),
+            Self::Twice(path) => Self::Twice(format!("{parent}.{path}")),
+        }
+    }
+}
+
+/// The first member of `value` that is not one field of `message`.
+pub(super) fn fault(message: &MessageDescriptor, value: &Value) -> Option<Fault> {
     // The well-known types have JSON forms of their own, and any of them is as deep as the caller likes.
     if message.package_name() == "google.protobuf" {
         return None;
     }
-    for (name, member) in value.as_object()? {
-        let Some(field) = named(message, name) else { return Some(name.clone()) };
+    let object = value.as_object()?;
+    for (name, member) in object {
+        let Some(field) = named(message, name) else { return Some(Fault::Unknown(name.clone())) };
+        if name == field.name() && name != field.json_name() && object.contains_key(field.json_name()) {
+            return Some(Fault::Twice(name.clone()));
+        }
         let inner = match field.kind() {
             Kind::Message(entry) if field.is_map() => match entry.map_entry_value_field().kind() {
                 Kind::Message(inner) => inner,
@@ -39,14 +61,14 @@ pub(super) fn unknown(message: &MessageDescriptor, value: &Value) -> Option<Stri
             Value::Array(items) => items
                 .iter()
                 .enumerate()
-                .find_map(|(at, item)| Some(format!("[{at}].{}", unknown(&inner, item)?))),
-            Value::Object(entries) if field.is_map() => {
-                entries.iter().find_map(|(key, item)| Some(format!(".{key}.{}", unknown(&inner, item)?)))
-            }
-            other => unknown(&inner, other).map(|path| format!(".{path}")),
+                .find_map(|(at, item)| Some(fault(&inner, item)?.below(&format!("{name}[{at}]")))),
+            Value::Object(entries) if field.is_map() => entries
+                .iter()
+                .find_map(|(key, item)| Some(fault(&inner, item)?.below(&format!("{name}.{key}")))),
+            other => fault(&inner, other).map(|fault| fault.below(name)),
         };
-        if let Some(path) = found {
-            return Some(format!("{name}{path}"));
+        if found.is_some() {
+            return found;
         }
     }
     None
@@ -58,20 +80,23 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn names_the_first_unknown_member() {
+    fn names_the_first_member_that_is_no_field_or_one_again() {
+        let unknown = |field: &str| Some(Fault::Unknown(field.to_owned()));
+        let twice = |field: &str| Some(Fault::Twice(field.to_owned()));
         let pool = loom_proto::descriptor_pool();
         let create = pool.get_message_by_name("loom.v1.CreateAgentRequest").unwrap();
         let config = |value| json!({"config": value});
-        assert_eq!(unknown(&create, &config(json!({"systemPrompt": "", "system_prompt": ""}))), None);
-        assert_eq!(unknown(&create, &json!({"nope": 1})), Some("nope".into()));
+        assert_eq!(fault(&create, &config(json!({"systemPrompt": "", "name": ""}))), None);
         assert_eq!(
-            unknown(&create, &config(json!({"llm": {"modell": ""}}))),
-            Some("config.llm.modell".into())
+            fault(&create, &config(json!({"systemPrompt": "", "system_prompt": ""}))),
+            twice("config.system_prompt")
         );
+        assert_eq!(fault(&create, &json!({"nope": 1})), unknown("nope"));
+        assert_eq!(fault(&create, &config(json!({"llm": {"modell": ""}}))), unknown("config.llm.modell"));
         assert_eq!(
-            unknown(&create, &config(json!({"tools": {"mcp": [{}, {"servr": ""}]}}))),
-            Some("config.tools.mcp[1].servr".into())
+            fault(&create, &config(json!({"tools": {"mcp": [{}, {"servr": ""}]}}))),
+            unknown("config.tools.mcp[1].servr")
         );
-        assert_eq!(unknown(&create, &config(json!({"metadata": {"anything": "goes"}}))), None);
+        assert_eq!(fault(&create, &config(json!({"metadata": {"anything": "goes"}}))), None);
     }
 }

@@ -60,7 +60,7 @@ impl EventFormat {
     fn event(&self, message: Bytes) -> Result<Bytes, Failure> {
         let broken = || Failure::new(ErrorCode::Internal, "an event does not read back");
         let message = DynamicMessage::decode(self.message.clone(), message).map_err(|_| broken())?;
-        let json = transcode::json(&message, self.style).map_err(|_| broken())?;
+        let json = transcode::to_json(&message, self.style).map_err(|_| broken())?;
         let mut event = Vec::with_capacity(json.len() + 64);
         let id = message.get_field_by_name("event_id");
         let id = id.as_ref().and_then(|id| id.as_str()).unwrap_or_default();

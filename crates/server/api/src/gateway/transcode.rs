@@ -4,7 +4,8 @@ use loom_base::ErrorCode;
 use prost_reflect::{DeserializeOptions, DynamicMessage, Kind, MessageDescriptor, SerializeOptions};
 use serde_json::{Map, Value};
 
-use super::fields;
+use super::fields::{self, Fault};
+use super::json;
 use super::table::{Route, RouteBody};
 use super::template::Captures;
 use crate::Failure;
@@ -47,7 +48,7 @@ pub(super) fn request(
 }
 
 /// Writes `message` as JSON.
-pub(super) fn json(message: &DynamicMessage, style: JsonStyle) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn to_json(message: &DynamicMessage, style: JsonStyle) -> Result<Vec<u8>, serde_json::Error> {
     let options = match style {
         JsonStyle::Whole => SerializeOptions::new().skip_default_fields(false),
         JsonStyle::Brief => SerializeOptions::new(),
@@ -68,11 +69,13 @@ fn members(route: &Route, message: &MessageDescriptor, body: &[u8]) -> Result<Ma
     if route.body == RouteBody::None {
         return Err(Failure::new(ErrorCode::InvalidArgument, "this call takes no body"));
     }
-    let value: Value = serde_json::from_slice(body).map_err(|error| {
-        Failure::new(ErrorCode::InvalidArgument, format!("the body is not JSON: {error}"))
+    let value = json::parse(body).map_err(|error| {
+        Failure::new(ErrorCode::InvalidArgument, format!("the body is not JSON that can be used: {error}"))
     })?;
-    if let Some(field) = fields::unknown(message, &value) {
-        return Err(unknown_field(&field, "the request has no such field"));
+    match fields::fault(message, &value) {
+        Some(Fault::Unknown(field)) => return Err(unknown_field(&field, "the request has no such field")),
+        Some(Fault::Twice(field)) => return Err(invalid(&field, format!("{field} is given twice"))),
+        None => {}
     }
     match value {
         Value::Object(object) => Ok(object),

@@ -111,7 +111,10 @@ impl Rules {
                 Some(self.allowed(request, || text(StatusCode::OK, OPENMETRICS, self.metrics.render())))
             }
             "/openapi.json" => Some(self.allowed(request, || self.openapi())),
-            _ => None,
+            path => {
+                let page = crate::error::page(path.strip_prefix("/errors/")?)?;
+                Some(text(StatusCode::OK, "text/markdown; charset=utf-8", page))
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use loom_base::ErrorCode;
 use loom_proto::v1::{
     ComponentHealth, GetStorageStatusResponse, GetTraceRequest, HealthStatus, ListToolsRequest,
     ListToolsResponse, PoolStats, Span, StorageBackendType, StorageHealthStatus, ToolDefinition, Trace,
@@ -18,11 +19,12 @@ const DEGRADED: &str = "degraded";
 
 impl LoomApi {
     /// The tools of all agents, each once.
-    pub(super) fn tool_list(&self, request: &ListToolsRequest) -> ListToolsResponse {
+    pub(super) fn tool_list(&self, request: &ListToolsRequest) -> Result<ListToolsResponse, Failure> {
         let mut tools: BTreeMap<String, ToolDefinition> = BTreeMap::new();
-        for agent in self.runtime.agents().list() {
+        let agents = self.runtime.agents().list();
+        for agent in &agents {
             // An agent that does not build at the moment has no tools to show; its error is in ListAgents.
-            let Ok(built) = self.runtime.agents().built(&agent) else { continue };
+            let Ok(built) = self.runtime.agents().built(agent) else { continue };
             for tool in built.tools.iter() {
                 let spec = tool.spec();
                 let known = tools.entry(spec.definition.name.to_string()).or_insert_with(|| ToolDefinition {
@@ -36,10 +38,16 @@ impl LoomApi {
                 known.backends.extend(new);
             }
         }
-        let fits =
-            |tool: &ToolDefinition| request.backend.is_empty() || tool.backends.contains(&request.backend);
+        let wanted = &request.backend;
+        let is_named = agents.iter().any(|agent| agent.definition.backends.contains(wanted));
+        let has_tools = tools.values().any(|tool| tool.backends.contains(wanted));
+        if !wanted.is_empty() && !is_named && !has_tools {
+            let message = format!("no agent has a backend called {wanted:?}");
+            return Err(Failure::new(ErrorCode::BackendNotFound, message).with("backend", wanted));
+        }
+        let fits = |tool: &ToolDefinition| wanted.is_empty() || tool.backends.contains(wanted);
         let tools: Vec<_> = tools.into_values().filter(fits).collect();
-        ListToolsResponse { total_count: count(tools.len() as u64), tools }
+        Ok(ListToolsResponse { total_count: count(tools.len() as u64), tools })
     }
 
     pub(super) async fn trace_get(&self, request: &GetTraceRequest) -> Result<Trace, Failure> {

@@ -9,6 +9,7 @@ use loom_memory::Budgets;
 use loom_proto::v1::{AgentConfig, BehaviorConfig, LlmConfig, MemoryConfig, PatternConfig, ToolsConfig};
 use loom_runtime::{AgentDefinition, Behavior, LlmChoice, PatternChoice};
 
+use super::bounds;
 use super::convert::{count, given, invalid, long, positive, unsupported};
 use crate::Failure;
 
@@ -22,6 +23,7 @@ pub(super) fn definition(config: AgentConfig) -> Result<AgentDefinition, Failure
             "an agent needs a name of 1 to 128 characters without control characters",
         ));
     }
+    bounds::agent(&config)?;
     let mut llm = config.llm.map(llm_choice).transpose()?.unwrap_or_default();
     if let Some(active) = given(config.active_provider) {
         llm.provider = Some(active);

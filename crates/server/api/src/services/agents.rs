@@ -12,14 +12,16 @@ use loom_store::{AgentSource, AgentTotals};
 
 use super::LoomApi;
 use super::agent_config::{config, definition};
-use super::convert::{count, invalid, long, positive, unsupported};
+use super::bounds;
+use super::convert::{count, invalid, long, page_size, unsupported};
 use crate::Failure;
 
 /// Every agent there is runs; there is no other status.
 const RUNNING: &str = "running";
-/// Agents on a page when nobody says how many, and at most.
+/// Agents on a page when nobody says how many.
 const PAGE: usize = 50;
-const MAX_PAGE: usize = 500;
+/// What a page token begins with; the name of the last agent of the page before follows.
+const AFTER: &str = "after:";
 
 impl LoomApi {
     pub(super) async fn agent_create(&self, request: CreateAgentRequest) -> Result<AgentInfo, Failure> {
@@ -42,22 +44,21 @@ impl LoomApi {
             let message = format!("status {:?} is unknown: every agent is {RUNNING}", request.status_filter);
             return Err(invalid("status_filter", message));
         }
-        let size =
-            positive("page_size", request.page_size)?.map_or(PAGE, |size| (size as usize).min(MAX_PAGE));
+        let size = page_size("page_size", request.page_size)?.map_or(PAGE, |size| size as usize);
         let agents = self.runtime.agents().list();
         // A page begins after the name it was given, so that agents that come and go shift nothing.
-        let after = &request.page_token;
-        let mut page: Vec<_> = agents.iter().filter(|agent| agent.definition.name > *after).collect();
-        let more = page.len() > size;
-        page.truncate(size);
-        let last = page.last().filter(|_| more).map(|agent| agent.definition.name.clone());
+        let after = match request.page_token.as_str() {
+            "" => "",
+            token => token.strip_prefix(AFTER).ok_or_else(|| {
+                invalid("page_token", "page_token is not the next_page_token of a page before")
+            })?,
+        };
+        let rest: Vec<_> = agents.iter().filter(|agent| agent.definition.name.as_str() > after).collect();
         let totals = self.runtime.sessions().totals_by_agent().await?;
-        let infos = page.into_iter().map(|agent| self.agent_info(agent, &totals)).collect();
-        Ok(ListAgentsResponse {
-            agents: infos,
-            next_page_token: last.unwrap_or_default(),
-            total_count: count(agents.len() as u64),
-        })
+        let infos = bounds::fitting(rest.iter().take(size).map(|agent| self.agent_info(agent, &totals)));
+        let last = infos.last().filter(|_| infos.len() < rest.len());
+        let next_page_token = last.map_or_else(String::new, |agent| format!("{AFTER}{}", agent.name));
+        Ok(ListAgentsResponse { agents: infos, next_page_token, total_count: count(agents.len() as u64) })
     }
 
     pub(super) async fn agent_get(&self, request: &GetAgentRequest) -> Result<AgentInfo, Failure> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use loom_base::{ErrorCode, NanoUsd, SessionId};
 use loom_llm::Usage;
 use loom_proto::v1::{CostInfo, LlmCost};
+use loom_store::Page;
 
 use crate::Failure;
 
@@ -32,6 +33,16 @@ pub(super) fn positive(field: &str, number: i32) -> Result<Option<u32>, Failure>
             Err(invalid(field, format!("{field} is {number}; it must be positive, or 0 for the default")))
         }
     }
+}
+
+/// How many items a page is to have; `None` for the default. More than a page can have are refused.
+pub(super) fn page_size(field: &str, number: i32) -> Result<Option<u32>, Failure> {
+    let size = positive(field, number)?;
+    if size.is_some_and(|size| size > Page::MAX_LIMIT) {
+        let message = format!("{field} is {number}; a page has at most {}", Page::MAX_LIMIT);
+        return Err(invalid(field, message).with("limit", Page::MAX_LIMIT.to_string()));
+    }
+    Ok(size)
 }
 
 /// A text that may be absent: empty is absent.

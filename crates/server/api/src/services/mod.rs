@@ -5,6 +5,7 @@
 mod admin;
 mod agent_config;
 mod agents;
+mod bounds;
 mod convert;
 mod patterns;
 mod progress;
@@ -99,14 +100,17 @@ impl LoomService for LoomApi {
     type StreamChatStream = ProgressStream;
 
     async fn weave(&self, request: Request<WeaveRequest>) -> Result<Response<WeaveResponse>, Status> {
+        bounds::map("context", &request.get_ref().context)?;
         reply(self.weave_whole(request).await)
     }
 
     async fn stream_weave(&self, request: Request<WeaveRequest>) -> Result<Response<ProgressStream>, Status> {
+        bounds::map("context", &request.get_ref().context)?;
         reply(self.weave_stream(request).await)
     }
 
     async fn stream_chat(&self, request: Request<WeaveRequest>) -> Result<Response<ProgressStream>, Status> {
+        bounds::map("context", &request.get_ref().context)?;
         reply(self.weave_stream(request).await)
     }
 
@@ -208,7 +212,7 @@ impl LoomService for LoomApi {
         &self,
         request: Request<ListToolsRequest>,
     ) -> Result<Response<ListToolsResponse>, Status> {
-        reply(Ok(self.tool_list(&request.into_inner())))
+        reply(self.tool_list(&request.into_inner()))
     }
 
     async fn get_trace(&self, request: Request<GetTraceRequest>) -> Result<Response<Trace>, Status> {

@@ -13,8 +13,8 @@ use loom_proto::v1::{
 use loom_runtime::SessionDraft;
 use loom_store::{MessageRecord, Page, SessionFilter, SessionRecord, SessionState, ToolCallRecord};
 
-use super::LoomApi;
-use super::convert::{cost, count, given, invalid, millis, positive, session_id, unsupported};
+use super::convert::{cost, count, given, invalid, millis, page_size, positive, session_id, unsupported};
+use super::{LoomApi, bounds};
 use crate::Failure;
 
 impl LoomApi {
@@ -26,6 +26,9 @@ impl LoomApi {
         if !request.config.is_empty() {
             return Err(unsupported("config", "a session is run by its agent's configuration"));
         }
+        bounds::name("name", &request.name)?;
+        bounds::name("backend", &request.backend)?;
+        bounds::map("metadata", &request.metadata)?;
         let draft = SessionDraft {
             name: request.name,
             backend: request.backend,
@@ -78,7 +81,7 @@ impl LoomApi {
         let listed = self.runtime.sessions().list(&filter, page(request.offset, request.limit)?).await?;
         let total_count = count(listed.total);
         Ok(ListSessionsResponse {
-            sessions: listed.items.into_iter().map(|record| self.session(record)).collect(),
+            sessions: bounds::fitting(listed.items.into_iter().map(|record| self.session(record))),
             total_count,
         })
     }
@@ -110,7 +113,7 @@ impl LoomApi {
         }
         let total_count = count(history.messages.total);
         let to_message = |record| message(record, &mut calls);
-        let messages = history.messages.items.into_iter().map(to_message).collect();
+        let messages = bounds::fitting(history.messages.items.into_iter().map(to_message));
         Ok(ConversationHistory { session_id: id.to_string(), messages, total_count })
     }
 
@@ -139,7 +142,7 @@ impl LoomApi {
 
 fn page(offset: i32, limit: i32) -> Result<Page, Failure> {
     let offset = positive("offset", offset)?.unwrap_or(0);
-    let limit = positive("limit", limit)?.unwrap_or(0);
+    let limit = page_size("limit", limit)?.unwrap_or(0);
     Ok(Page::new(u64::from(offset), limit))
 }
 

@@ -7,30 +7,30 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
 use crate::Failure;
 use crate::measure::Measured;
+use crate::taker::Held;
 
 pub(super) struct Tail {
     body: Body,
     /// Ends the body with a failure as soon as it is ready.
-    ending: Option<BoxFuture<'static, Failure>>,
+    ending: BoxFuture<'static, Failure>,
     is_over: bool,
-    _slot: Option<OwnedSemaphorePermit>,
+    _held: Held,
     measured: Measured,
 }
 
 impl Tail {
     pub(super) fn new(
         body: Body,
-        ending: Option<BoxFuture<'static, Failure>>,
-        slot: Option<OwnedSemaphorePermit>,
+        ending: BoxFuture<'static, Failure>,
+        held: Held,
         measured: Measured,
     ) -> Self {
-        Self { body, ending, is_over: false, _slot: slot, measured }
+        Self { body, ending, is_over: false, _held: held, measured }
     }
 
     /// Takes down how the answer ended, if `frame` ends it.
@@ -58,9 +58,7 @@ impl http_body::Body for Tail {
         if self.is_over {
             return Poll::Ready(None);
         }
-        if let Some(ending) = &mut self.ending
-            && let Poll::Ready(failure) = ending.as_mut().poll(cx)
-        {
+        if let Poll::Ready(failure) = self.ending.as_mut().poll(cx) {
             self.is_over = true;
             // Dropping the service's body is what tells the service.
             self.body = Body::empty();

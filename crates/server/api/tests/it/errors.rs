@@ -49,3 +49,32 @@ async fn a_caller_may_name_its_request() {
     assert_eq!(response.headers()["x-request-id"], "mine-1");
     assert_eq!(json(response).await["requestId"], "mine-1");
 }
+
+#[tokio::test]
+async fn a_message_that_does_not_decode_is_the_caller_s_error() {
+    let server = start().await;
+    let mut client = tonic::client::Grpc::new(server.channel().await);
+    for path in ["/loom.v1.LoomService/Weave", "/loom.v1.LoomService/StreamWeave"] {
+        client.ready().await.unwrap();
+        // Field 1, which is a text in the requests of these, with bytes that are no UTF-8.
+        let codec = tonic_prost::ProstCodec::<Vec<u8>, loom_proto::v1::WeaveResponse>::default();
+        let request = tonic::Request::new(vec![0xff, 0xfe]);
+        let status = client.unary(request, path.parse().unwrap(), codec).await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::InvalidArgument);
+        let failure = Failure::from_status(&status);
+        assert_eq!(failure.code, ErrorCode::InvalidArgument);
+        assert!(failure.message.contains("UTF-8"), "{failure:?}");
+        assert!(!status.details().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_type_of_a_problem_leads_to_its_page() {
+    let server = start().await;
+    let problem = json(server.post("/v1/weave", r#"{"query": "refused"}"#).await).await;
+    let page = server.get(problem["type"].as_str().unwrap()).await;
+    assert_eq!(page.status(), StatusCode::OK);
+    assert_eq!(page.headers()["content-type"], "text/markdown; charset=utf-8");
+    assert!(crate::setup::text(page).await.starts_with("# LOOM_AGENT_NOT_FOUND\n"));
+    assert_eq!(server.get("/errors/LOOM_NOTHING").await.status(), StatusCode::NOT_FOUND);
+}

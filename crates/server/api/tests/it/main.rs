@@ -6,6 +6,7 @@
     reason = "the parts shared by tests fail a test as a test does"
 )]
 
+mod connections;
 mod doors;
 mod errors;
 mod grpc;
@@ -14,5 +15,6 @@ mod metrics;
 mod openapi;
 mod service;
 mod setup;
+mod stalls;
 mod streams;
 mod transcoding;

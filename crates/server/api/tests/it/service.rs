@@ -82,6 +82,11 @@ impl Fake {
                 });
                 answer(Box::pin(stream::iter([Ok(event(1, "He"))]).chain(silence)))
             }
+            // More than any socket takes from a client that does not read.
+            "flood" => {
+                let part = "x".repeat(16 << 10);
+                answer(Box::pin(stream::iter(0..4_000).map(move |number| Ok(event(number, &part)))))
+            }
             _ => answer(Box::pin(stream::iter([Ok(event(1, "He")), Ok(event(2, "Hello")), Ok(last)]))),
         }
     }
@@ -194,6 +199,10 @@ impl LoomService for Fake {
         answer(ReloadPatternsResponse { patterns_loaded: 3, ..ReloadPatternsResponse::default() })
     }
 
+    async fn get_health(&self, _: Request<GetHealthRequest>) -> Answer<HealthStatus> {
+        answer(HealthStatus { status: "healthy".into(), ..HealthStatus::default() })
+    }
+
     not_asked! {
         create_session(CreateSessionRequest) -> Session;
         delete_session(DeleteSessionRequest) -> DeleteSessionResponse;
@@ -204,7 +213,6 @@ impl LoomService for Fake {
         get_pattern(GetPatternRequest) -> Pattern;
         list_tools(ListToolsRequest) -> ListToolsResponse;
         get_trace(GetTraceRequest) -> Trace;
-        get_health(GetHealthRequest) -> HealthStatus;
         get_server_config(GetServerConfigRequest) -> ServerConfig;
         get_storage_status(GetStorageStatusRequest) -> GetStorageStatusResponse;
     }

@@ -75,7 +75,7 @@ pub(crate) async fn start_with(limits: Limits, authorizer: Arc<dyn Authorizer>) 
     let grpc = listeners.grpc.local_addr().unwrap();
     let http = listeners.http.as_ref().unwrap().local_addr().unwrap();
     let stop = CancellationToken::new();
-    let stopped = tokio::spawn(server.serve(listeners, stop.clone()));
+    let stopped = tokio::spawn(server.serve(listeners, stop.clone(), std::future::pending()));
     Running { grpc, http, events, ready, metrics, _stop: stop.clone().drop_guard(), stop, stopped }
 }
 

@@ -65,6 +65,8 @@ async fn what_cannot_be_used_is_refused_with_its_name() {
         ("POST", "/v1/weave", r#"{"query": 7}"#),
         ("POST", "/v1/weave", r#"{"query": "#),
         ("POST", "/v1/weave", "[]"),
+        ("POST", "/v1/weave", r#"{"query": "q", "query": "r"}"#),
+        ("POST", "/v1/weave", r#"{"query": "q", "sessionId": "a", "session_id": "b"}"#),
         ("POST", "/v1/weave?query=q", r#"{"query": "q"}"#),
         ("POST", "/v1/agents/a:reload", r#"{"agentId": "b"}"#),
         ("POST", "/v1/agents/a:reload", r#"{"agent_id": "b"}"#),
