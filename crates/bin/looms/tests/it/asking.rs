@@ -53,7 +53,7 @@ async fn a_chat_through_a_pipe_is_one_session_with_tools_and_cost() {
 #[tokio::test]
 async fn a_chat_continues_only_a_session_that_is_there() {
     let server = Serving::start(Home::playing(SCRIPT)).await;
-    assert!(server.run(["chat", "--session", "nope"]).await.failed(1).contains("LOOM_SESSION_NOT_FOUND"));
+    assert!(server.run(["chat", "--session", "nope"]).await.failed(4).contains("LOOM_SESSION_NOT_FOUND"));
     assert_eq!(server.http.get("/v1/sessions").await.ok()["totalCount"], 0);
     let session = server.ask("hello").await["sessionId"].as_str().unwrap().to_owned();
     server.run(["chat", "--session", &session]).await.worked();

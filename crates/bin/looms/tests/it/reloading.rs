@@ -189,3 +189,21 @@ async fn an_agent_whose_backend_comes_later_is_there_once_the_backend_is() {
     let (status, problem) = server.http.post("/v1/weave", json!({ "query": "hi" })).await.problem();
     assert_eq!((status, &problem["code"]), (404, &json!("LOOM_BACKEND_NOT_FOUND")));
 }
+
+#[tokio::test]
+async fn a_start_that_misses_an_agents_file_warns_and_the_file_brings_its_sessions_back() {
+    let server = Serving::start(Home::playing("default: { text: fine }")).await;
+    let session = server.ask("hi").await["sessionId"].clone();
+    let (home, _) = server.stop().await;
+    std::fs::rename(home.path("agents/tester.yaml"), home.path("elsewhere.yaml")).unwrap();
+    let mut server = Serving::start(home).await;
+    server.logged(|line| line.contains("WARN") && line.contains("tester.yaml")).await;
+    let http = server.http.clone();
+    let ask = async || http.post("/v1/weave", json!({ "query": "hi", "sessionId": session })).await;
+    let (status, problem) = ask().await.problem();
+    assert_eq!((status, &problem["code"]), (404, &json!("LOOM_AGENT_NOT_FOUND")));
+    assert!(problem["detail"].as_str().unwrap().contains("tester.yaml"), "{problem}");
+
+    std::fs::rename(server.home.path("elsewhere.yaml"), server.home.path("agents/other.yaml")).unwrap();
+    until("the agent is back", async || (ask().await.status == 200).then_some(())).await;
+}

@@ -192,6 +192,17 @@ async fn a_session_stays_with_its_agent() {
 }
 
 #[tokio::test]
+async fn a_caller_is_told_when_the_provider_takes_requests_again() {
+    let script = "default: { error: { class: rate_limited, message: slow down, retry_after_ms: 90000 } }";
+    let server = Serving::start(Home::playing(script)).await;
+    let answer = server.http.post("/v1/weave", json!({ "query": "hi" })).await;
+    assert_eq!(answer.headers["retry-after"], "90");
+    let (status, problem) = answer.problem();
+    assert_eq!((status, &problem["code"]), (429, &json!("LOOM_LLM_RATE_LIMITED")));
+    assert_eq!(problem["retryAfterSeconds"], 90.0);
+}
+
+#[tokio::test]
 async fn a_turn_ends_with_its_connection_only_when_asked_to() {
     let held = Reply::text("to the end").held_after_events(3);
     let fake = ProviderFake::ollama(vec![Reply::text("a").stall_after_events(2), held]).await.unwrap();
