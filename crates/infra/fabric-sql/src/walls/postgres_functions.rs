@@ -2,6 +2,7 @@
 //!
 //! Looked up is what a call may look like too: a name after a dot, an operator, a cast.
 
+use loom_fabric::Dialect;
 use sqlx::postgres::PgConnection;
 
 use super::Census;
@@ -107,10 +108,17 @@ const FORBIDDEN_RELATIONS: &[&str] = &[
 /// Finds what a query may not call. An unqualified name counts for every schema it could be found in, with all its
 /// overloads; an aggregate is as volatile as the functions it is made of.
 ///
-/// A field counts as a function that can be called with one argument, of whatever type, but `internal`: no expression has
-/// that. A cast is refused by its target, whatever is cast.
+/// A field is a column when every relation that it may be of has one of that name. Else it counts as a function that can
+/// be called with one argument, of whatever type, but `internal`: no expression has that. A cast is refused by its
+/// target, whatever is cast.
 const OFFENDERS: &str = "
-WITH RECURSIVE volatile AS (
+WITH RECURSIVE field AS (
+    SELECT f.name::pg_catalog.name AS name FROM unnest($4::text[], $7::text[]) AS f (name, relation)
+    WHERE NOT EXISTS (
+        SELECT FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = pg_catalog.to_regclass(f.relation) AND a.attname = f.name::pg_catalog.name
+            AND NOT a.attisdropped)
+), volatile AS (
     SELECT p.oid, p.proname, n.nspname,
            p.pronargs >= 1 AND p.pronargs - p.pronargdefaults <= 1
                AND p.proargtypes[0] <> 'pg_catalog.internal'::pg_catalog.regtype AS takes_one,
@@ -120,7 +128,7 @@ WITH RECURSIVE volatile AS (
                    (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
                WHERE a.aggfnoid = p.oid AND part.provolatile = 'v') AS volatile
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-    WHERE p.proname = ANY ($2::pg_catalog.name[]) OR p.proname = ANY ($4::pg_catalog.name[])
+    WHERE p.proname = ANY ($2::pg_catalog.name[]) OR p.proname IN (SELECT field.name FROM field)
 ), target AS (
     SELECT pg_catalog.to_regtype(name)::pg_catalog.oid AS oid FROM unnest($6::text[]) AS t (name)
     UNION
@@ -136,8 +144,8 @@ GROUP BY c.qualifier, c.name
 HAVING count(v.oid) = 0 OR bool_or(v.volatile AND NOT (v.nspname = 'pg_catalog' AND v.proname = ANY ($3::name[])))
 UNION ALL
 SELECT DISTINCT 'field', v.proname::text, false
-FROM volatile v
-WHERE v.proname = ANY ($4::name[]) AND v.volatile AND v.takes_one AND v.nspname = ANY (current_schemas(true))
+FROM volatile v JOIN field ON field.name = v.proname
+WHERE v.volatile AND v.takes_one AND v.nspname = ANY (current_schemas(true))
     AND NOT (v.nspname = 'pg_catalog' AND v.proname = ANY ($3::name[]))
 UNION ALL
 SELECT DISTINCT 'operator', o.oprname::text, false
@@ -158,22 +166,24 @@ pub(crate) async fn check(connection: &mut PgConnection, census: &Census) -> Res
     if let Some(runner) = census.functions.iter().find(|call| QUERY_RUNNERS.contains(&call.base.as_str())) {
         return Err(Failure::refused(format!("the function {runner} is not allowed")));
     }
-    if let Some(field) = census.fields.iter().find(|field| QUERY_RUNNERS.contains(&field.as_str())) {
-        return Err(Failure::refused(field_may_call(field)));
+    if let Some(field) = census.fields.iter().find(|field| QUERY_RUNNERS.contains(&field.name.as_str())) {
+        return Err(Failure::refused(field_may_call(&field.name)));
     }
     let calls: Vec<_> = census.functions.iter().collect();
-    let others = [&census.fields, &census.operators, &census.types];
-    if calls.is_empty() && others.iter().all(|names| names.is_empty()) {
+    if calls.is_empty() && census.fields.is_empty() && census.operators.is_empty() && census.types.is_empty()
+    {
         return Ok(());
     }
+    let (fields, relations) = fields(census);
     let offenders: Vec<(String, String, bool)> = sqlx::query_as(OFFENDERS)
         .persistent(false)
         .bind(calls.iter().map(|call| call.qualifier.clone()).collect::<Vec<_>>())
         .bind(calls.iter().map(|call| call.base.clone()).collect::<Vec<_>>())
         .bind(ALLOWED)
-        .bind(census.fields.iter().cloned().collect::<Vec<_>>())
+        .bind(fields)
         .bind(census.operators.iter().cloned().collect::<Vec<_>>())
         .bind(census.types.iter().cloned().collect::<Vec<_>>())
+        .bind(relations)
         .fetch_all(connection)
         .await
         .map_err(|error| crate::postgres::failure(&error))?;
@@ -189,6 +199,24 @@ pub(crate) async fn check(connection: &mut PgConnection, census: &Census) -> Res
             "the {kind} {name} is volatile, it may change data, and is not allowed"
         ))),
     }
+}
+
+/// Fields, each beside a relation that must have it as a column; beside none when that would prove nothing.
+fn fields(census: &Census) -> (Vec<String>, Vec<Option<String>>) {
+    let quote = |name: &str| Dialect::Postgres.quote(name);
+    let mut pairs = Vec::new();
+    for field in &census.fields {
+        let relations = census.relations_of(field);
+        if relations.is_empty() {
+            pairs.push((field.name.clone(), None));
+        }
+        for relation in relations {
+            let schema = relation.qualifier.as_deref().map(|schema| format!("{}.", quote(schema)));
+            let relation = format!("{}{}", schema.unwrap_or_default(), quote(&relation.base));
+            pairs.push((field.name.clone(), Some(relation)));
+        }
+    }
+    pairs.into_iter().unzip()
 }
 
 fn field_may_call(name: &str) -> String {

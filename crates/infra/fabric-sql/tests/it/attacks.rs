@@ -93,6 +93,8 @@ pub(crate) const POSTGRES_SETUP: &str = "
     CREATE OPERATOR >= (LEFTARG = tagged, RIGHTARG = int, FUNCTION = same);
     CREATE OPERATOR <= (LEFTARG = tagged, RIGHTARG = int, FUNCTION = same);
     CREATE FUNCTION run_text(text) RETURNS int LANGUAGE plpgsql VOLATILE AS 'BEGIN EXECUTE $1; RETURN 1; END';
+    CREATE FUNCTION body(int) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT write_note()';
+    CREATE FUNCTION relkind(int) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT write_note()';
     CREATE FUNCTION touch_id(int, int DEFAULT 1) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT write_note()';
     CREATE PROCEDURE clear() LANGUAGE sql AS 'DELETE FROM notes';";
 
@@ -227,12 +229,43 @@ pub(crate) const POSTGRES: &[Attack] = &[
     ("SELECT (notes).touch FROM notes", &[Functions, Connection]),
     ("SELECT notes.touch FROM notes", &[Functions, Connection]),
     ("SELECT (SELECT n FROM notes AS n LIMIT 1).touch", &[Functions, Connection]),
+    // `body` is a column of `notes` too.
+    ("SELECT (id).body FROM notes", &[Functions, Connection]),
+    ("SELECT (n.id).body, n.body FROM notes AS n", &[Functions, Connection]),
+    ("SELECT n.body FROM generate_series(1, 1) AS n", &[Functions, Connection]),
+    (
+        "SELECT n.body FROM notes AS n WHERE EXISTS (SELECT n.body FROM generate_series(1, 1) AS n)",
+        &[Functions, Connection],
+    ),
+    (
+        "SELECT notes.body FROM unnest(ARRAY[1]) AS notes WHERE (SELECT count(*) FROM notes) > 0",
+        &[Functions, Connection],
+    ),
+    (
+        "SELECT u.body FROM notes AS n, (SELECT 1 AS body) AS z, unnest(ARRAY[n.id]) AS u",
+        &[Functions, Connection],
+    ),
+    (
+        "SELECT NOT\u{a0}n.body FROM notes AS n, generate_series(1, 1) AS \"not\u{a0}n\"",
+        &[Functions, Connection],
+    ),
+    // Names are cut at 63 bytes, so that both are one.
+    (
+        "SELECT 1 FROM notes AS aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaax
+         WHERE EXISTS (SELECT aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaax.body
+                       FROM generate_series(1, 1) AS aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaay)",
+        &[Functions, Connection],
+    ),
+    ("WITH notes AS (SELECT 1 AS id) SELECT notes.body FROM notes", &[Functions, Connection]),
+    ("SELECT n.body FROM notes AS n (one, two)", &[Functions, Connection]),
 ];
 
 /// What must still be answered where those are refused.
 pub(crate) const POSTGRES_READS: &[&str] = &[
     "SELECT n.id, n.body, \"n\".\"id\" FROM notes AS n WHERE n.id IN (SELECT notes.id FROM notes)",
     "SELECT (n).id, (n.body).length FROM notes AS n",
+    "SELECT \"notes\".\"body\", N.Body FROM notes JOIN notes AS n ON n.body = notes.body ORDER BY notes.body",
+    "SELECT pg_catalog.pg_class.relkind FROM pg_catalog.pg_class LIMIT 1",
     "SELECT (one_tag()).n, (t.a)[1].length FROM (SELECT ARRAY['x'] AS a) AS t",
     "SELECT c.relname, 'notes'::regclass, 'notes'::regclass::oid::int8 FROM pg_catalog.pg_class AS c LIMIT 1",
     "SELECT s.system, s.random FROM (SELECT 1 AS system, 2 AS random) AS s",
