@@ -7,7 +7,6 @@ use loom_agent::{Backoff, Limits, OnUnknown, TurnConfig};
 use loom_base::{Deadline, ErrorCode, Timestamp, TraceId, TurnId};
 use loom_llm::ContentBlock;
 use loom_memory::beside;
-use loom_patterns::Snapshot;
 use loom_store::{NewTurn, PatternUse};
 
 use crate::build::Built;
@@ -45,7 +44,7 @@ impl Prepared {
         if deadline <= at {
             return Err(time_over(time));
         }
-        let chosen = choose_pattern(&agent.definition, &built.patterns, request)?;
+        let chosen = choose_pattern(&agent.definition, &built, request)?;
         let text = chosen.as_ref().map(|(_, text)| text.as_str());
         let beside = beside(&[], &request.context, text, agent.definition.memory.kernel);
         Ok(Self {
@@ -115,14 +114,17 @@ fn turn_config(definition: &AgentDefinition, request: &TurnRequest, deadline: De
     }
 }
 
+/// Patterns that are looked at for one that the agent can use.
+const CONSIDERED: usize = 20;
+
 /// The pattern to put beside the message, and its text: the forced one, or the best that fits well enough.
 fn choose_pattern(
     definition: &AgentDefinition,
-    patterns: &Snapshot,
+    built: &Built,
     request: &TurnRequest,
 ) -> Result<Option<(PatternUse, String)>, Error> {
     if let Some(name) = &request.force_pattern {
-        let pattern = patterns.get(name).ok_or_else(|| {
+        let pattern = built.patterns.get(name).ok_or_else(|| {
             Error::new(
                 ErrorCode::PatternNotFound,
                 format!("no pattern is called {name:?}; `looms pattern list` shows all"),
@@ -133,7 +135,8 @@ fn choose_pattern(
     if !definition.patterns.enabled {
         return Ok(None);
     }
-    let best = patterns.search(&request.query, 1).into_iter().next();
+    let found = built.patterns.search(&request.query, CONSIDERED);
+    let best = found.into_iter().find(|found| built.can_use(&found.pattern));
     let fits = best.filter(|found| found.confidence >= definition.patterns.min_confidence);
     Ok(fits.map(|found| {
         let name = found.pattern.name.clone();

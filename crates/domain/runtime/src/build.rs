@@ -6,10 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use loom_base::{ErrorCode, nearest};
-use loom_fabric::{Backends, QueryLimits, backend_tools};
+use loom_fabric::{Backends, Dialect, QueryLimits, backend_tools};
 use loom_llm::ToolDefinition;
 use loom_memory::Rom;
-use loom_patterns::{ReloadReport, Snapshot, Source, pattern_tools};
+use loom_patterns::{Pattern, ReloadReport, Snapshot, Source, pattern_tools};
 use loom_tools::{Tool, ToolSet};
 
 use crate::pattern_text::pattern_text;
@@ -25,7 +25,18 @@ pub struct Built {
     pub definitions: Arc<[ToolDefinition]>,
     /// Its fixed context.
     pub rom: Arc<Rom>,
+    /// The engines of its backends.
+    pub(crate) dialects: Vec<Dialect>,
     pub(crate) generation: u64,
+}
+
+impl Built {
+    /// Whether `pattern` is for what the agent works with. One that names no engine is for all, and an agent
+    /// without backends may read about any.
+    pub(crate) fn can_use(&self, pattern: &Pattern) -> bool {
+        let Some(engine) = &pattern.backend_type else { return true };
+        self.dialects.is_empty() || self.dialects.iter().any(|dialect| dialect.as_str() == engine)
+    }
 }
 
 /// What agents are built with, beside their definitions.
@@ -60,7 +71,9 @@ pub(crate) fn build(
     let bound = bound_patterns(definition, &patterns)?;
     let rom = Rom::new(&definition.system_prompt, &bound, Arc::clone(&definitions), definition.memory.rom)
         .map_err(|error| Error::new(ErrorCode::InvalidArgument, error.to_string()))?;
-    Ok(Built { patterns, tools, definitions, rom: Arc::new(rom), generation })
+    let backends = definition.backends.iter().filter_map(|name| ingredients.backends.get(name));
+    let dialects = backends.map(|backend| backend.capabilities().dialect).collect();
+    Ok(Built { patterns, tools, definitions, rom: Arc::new(rom), dialects, generation })
 }
 
 /// Every tool the agent could have: its backends', the patterns', the embedding program's.

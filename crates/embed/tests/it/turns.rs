@@ -1,9 +1,13 @@
 //! One turn, from the question to its trace.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
-use loom_embed::AskError;
 use loom_embed::base::ErrorCode;
-use loom_embed::runtime::{Progress, TurnRequest};
+use loom_embed::mock::{MockProvider, Script};
+use loom_embed::runtime::{AgentDefinition, PatternChoice, Progress, TurnRequest};
+use loom_embed::sql::{SqlOptions, SqliteBackend, create_sqlite};
+use loom_embed::{AskError, Loom, SystemClock};
 
 use crate::setup::{PATIENCE, agent, folder, loom, loom_with};
 
@@ -156,8 +160,40 @@ async fn a_trace_shows_all_the_turns_that_a_caller_ran_under_it_and_a_turn_itsel
     assert_eq!(of_tops, [turns[0].to_string(), turns[1].to_string()]);
     assert_eq!((whole.spans[0].id == tops[0].id, whole.turn), (true, turns[0]));
     assert_eq!((whole.spans.len(), whole.usage.total()), (2 + 4, tokens));
+    assert_eq!(whole.duration(), tops[1].ended_at.since(tops[0].started_at));
     for (turn, spans) in [(turns[0], 2), (turns[1], 4)] {
         assert_eq!(traces.get(&turn.to_string()).await.unwrap().spans.len(), spans);
     }
+    loom.close(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_pattern_for_another_engine_is_not_put_beside_the_question() {
+    let folder = folder();
+    let file = folder.path().join("shop.db");
+    create_sqlite(&file, "CREATE TABLE product (name TEXT)").await.unwrap();
+    let shop =
+        SqliteBackend::open("shop", &file, SqlOptions::default(), Arc::new(SystemClock)).await.unwrap();
+    let provider = MockProvider::new(Script::parse(ADDS).unwrap(), Arc::new(SystemClock));
+    let plain = AgentDefinition { patterns: PatternChoice::default(), ..agent() };
+    let on_shop = AgentDefinition { name: "shop".into(), backends: vec!["shop".into()], ..plain.clone() };
+    let loom = Loom::builder()
+        .data_dir(folder.path().join("data"))
+        .provider("scripted", "script-1", Arc::new(provider))
+        .backend(Arc::new(shop))
+        .agent(plain)
+        .agent(on_shop)
+        .build()
+        .await
+        .unwrap();
+    let mut used = Vec::new();
+    for agent in ["tester", "shop"] {
+        let request = TurnRequest::new("Which tables have many sequential scans?");
+        let running = loom.start(TurnRequest { agent: Some(agent.into()), ..request }).await.unwrap();
+        let pattern = running.end().await.unwrap().report.pattern.clone();
+        used.push(pattern.map(|pattern| pattern.name));
+    }
+    assert_eq!(used[0].as_deref(), Some("sequential_scans"));
+    assert_ne!(used[1].as_deref(), Some("sequential_scans"));
     loom.close(PATIENCE).await;
 }
