@@ -1,6 +1,7 @@
 //! The trace of a turn, told by its journal: it survives kills and dropped spans, and its costs are the ledger's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -101,6 +102,13 @@ impl Traces {
 }
 
 impl Trace {
+    /// The time from its first span's start to its last one's end.
+    pub fn duration(&self) -> Duration {
+        let started_at = self.spans.iter().map(|span| span.started_at).min().unwrap_or_default();
+        let ended_at = self.spans.iter().map(|span| span.ended_at).max().unwrap_or_default();
+        ended_at.since(started_at)
+    }
+
     fn add(&mut self, later: Self) {
         self.spans.extend(later.spans);
         self.usage += later.usage;

@@ -58,7 +58,7 @@ impl LoomApi {
             id: trace.id.to_string(),
             session_id: trace.session.to_string(),
             root_span: spans.first().cloned(),
-            total_duration_ms: spans.first().map_or(0, |root| root.duration_us / 1_000),
+            total_duration_ms: millis(trace.duration()),
             total_cost: Some(cost(trace.usage, trace.cost, provider, model)),
             spans,
         })

@@ -1083,7 +1083,8 @@ pub struct WeaveRequest {
     /// The most model calls of this turn; it lowers the agent's own limit, never raises it.
     #[prost(int32, tag = "4")]
     pub max_rounds: i32,
-    /// The longest this turn may take, in seconds; it lowers the agent's own limit, never raises it.
+    /// The longest this turn may take, in seconds, its wait for earlier turns of the session included; it lowers the
+    /// agent's own limit, never raises it.
     #[prost(int32, tag = "5")]
     pub timeout_seconds: i32,
     /// Facts that stand beside the question, by name.
@@ -1111,8 +1112,8 @@ pub struct WeaveRequest {
     /// How streamed text is sent. Weave, which streams nothing, refuses it.
     #[prost(enumeration = "StreamMode", tag = "900")]
     pub stream_mode: i32,
-    /// Cancels the turn when the caller's connection is lost. Otherwise the turn runs to its end and is
-    /// stored.
+    /// Cancels the turn when the caller's connection is lost, also while it waits for earlier turns of the session.
+    /// Otherwise the turn runs to its end and is stored.
     #[prost(bool, tag = "901")]
     pub cancel_on_disconnect: bool,
 }
@@ -1935,29 +1936,30 @@ pub struct ToolCommonError {
 /// Asks for one trace.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetTraceRequest {
-    /// Its id: 32 lower-case hexadecimal digits, as WeaveResponse returned it.
+    /// Its id: 32 lower-case hexadecimal digits, as WeaveResponse returned it; or a turn's id, for that turn alone.
     #[prost(string, tag = "1")]
     pub trace_id: ::prost::alloc::string::String,
 }
-/// All that a turn did, with times and costs. It is derived from the turn's journal.
+/// All that a turn did, with times and costs. It is derived from the turn's journal. A trace that the caller gave to
+/// several turns holds them all, one after the other: of more than 50 the last 50.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Trace {
     /// Its id.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// The session of its turn.
+    /// The session of its turn, or of the first of several.
     #[prost(string, tag = "2")]
     pub session_id: ::prost::alloc::string::String,
-    /// The turn.
+    /// That turn.
     #[prost(message, optional, tag = "3")]
     pub root_span: ::core::option::Option<Span>,
     /// All spans, the root first, parents before children.
     #[prost(message, repeated, tag = "4")]
     pub spans: ::prost::alloc::vec::Vec<Span>,
-    /// The time the turn took, in milliseconds.
+    /// The time from the first start to the last end, in milliseconds.
     #[prost(int64, tag = "5")]
     pub total_duration_ms: i64,
-    /// What the turn cost.
+    /// What its turns cost.
     #[prost(message, optional, tag = "6")]
     pub total_cost: ::core::option::Option<CostInfo>,
 }
