@@ -140,8 +140,10 @@ impl Writer {
             }
             Err(Failure::Refused(_)) => self.roll_back().await,
             Err(Failure::Broken(error)) => {
-                tracing::error!(%error, "the database cannot write; its connection is opened anew");
-                self.shared.healthy.store(false, Ordering::Release);
+                // Once for each outage: while it lasts, it is tried again each second.
+                if self.shared.healthy.swap(false, Ordering::AcqRel) {
+                    tracing::error!(%error, "the database cannot write; its connection is opened anew");
+                }
                 self.reopen().await;
             }
         }

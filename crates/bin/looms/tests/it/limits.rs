@@ -7,6 +7,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::doors::Door;
 use crate::home::Home;
 use crate::serving::{Serving, until};
 
@@ -160,4 +161,71 @@ async fn a_client_that_vanishes_or_does_not_read_keeps_nobody_waiting() {
     }
     let next = server.http.post("/v1/weave", json!({ "query": "next", "sessionId": "deaf" })).await.ok();
     assert!(next["text"].as_str().unwrap().starts_with("long long"));
+}
+
+#[tokio::test]
+async fn what_is_kept_for_lists_is_bounded_and_so_are_the_lists() {
+    const AGENTS: usize = 250;
+    let server = Serving::start(Home::playing(SCRIPT)).await;
+    let long = |bytes: usize| "x".repeat(bytes);
+    let many = |entries: usize, bytes: usize| {
+        (0..entries).map(|at| (at.to_string(), json!(long(bytes)))).collect::<serde_json::Map<_, _>>()
+    };
+    for door in Door::both(&server).await {
+        for (rpc, request) in [
+            ("CreateSession", json!({ "name": long(15 << 20) })),
+            ("CreateSession", json!({ "metadata": many(65, 1) })),
+            ("CreateSession", json!({ "metadata": many(5, 4096) })),
+            ("CreateSession", json!({ "backend": long(1 << 20) })),
+            ("Weave", json!({ "query": "hi", "context": many(65, 1) })),
+            ("CreateAgent", json!({ "config": { "name": "big", "description": long(5000) } })),
+            ("CreateAgent", json!({ "config": { "name": "big", "metadata": many(1, 5000) } })),
+            ("ListSessions", json!({ "limit": 501 })),
+            ("GetConversationHistory", json!({ "sessionId": "s", "limit": 501 })),
+            ("ListAgents", json!({ "pageSize": 501 })),
+            ("ListAgents", json!({ "pageToken": "zz" })),
+        ] {
+            assert_eq!(
+                door.refused(rpc, request).await,
+                "LOOM_INVALID_ARGUMENT",
+                "{rpc} over {}",
+                door.name()
+            );
+        }
+    }
+    let [grpc, _] = Door::both(&server).await;
+    assert_eq!(grpc.ok("ListSessions", json!({})).await["totalCount"], 0);
+
+    // The largest there can be, and more of them than a client takes at once.
+    let largest = json!({ "name": long(256), "metadata": many(4, 4095) });
+    for _ in 0..250 {
+        grpc.ok("CreateSession", largest.clone()).await;
+    }
+    let mut seen = 0;
+    while seen < 250 {
+        let page = grpc.ok("ListSessions", json!({ "limit": 500, "offset": seen })).await;
+        let sessions = page["sessions"].as_array().unwrap().len();
+        assert!((1..250).contains(&sessions) && page["totalCount"] == 250, "{sessions}");
+        seen += sessions;
+    }
+    assert_eq!(seen, 250);
+
+    for at in 0..AGENTS {
+        let config = json!({ "name": format!("agent-{at:03}"), "metadata": many(4, 4000) });
+        grpc.ok("CreateAgent", json!({ "config": config })).await;
+    }
+    let (mut names, mut token) = (Vec::new(), json!(""));
+    loop {
+        let page = grpc.ok("ListAgents", json!({ "pageToken": token, "pageSize": 500 })).await;
+        let agents = page["agents"].as_array().unwrap();
+        assert!(agents.len() < AGENTS, "they do not fit into one answer");
+        names.extend(agents.iter().map(|agent| agent["name"].as_str().unwrap().to_owned()));
+        token = page["nextPageToken"].clone();
+        if token == "" {
+            break;
+        }
+    }
+    let wanted: Vec<_> =
+        (0..AGENTS).map(|at| format!("agent-{at:03}")).chain(["tester".to_owned()]).collect();
+    assert_eq!(names, wanted);
 }
