@@ -2,9 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::FutureExt as _;
 use loom_embed::base::ErrorCode;
 use loom_embed::mock::{MockProvider, Script};
+use loom_embed::runtime::TurnRequest;
 use loom_embed::server::ServeOptions;
 use loom_embed::{Loom, SystemClock};
 use loom_testkit::Reflected;
@@ -24,7 +27,7 @@ struct Served {
 
 async fn loom_called(name: &str, folder: &Path) -> Loom {
     let script = format!(
-        "chunk_size: 2\nrules: [{{ when: {{ contains: sum }}, reply: {{ tool_calls: [{{ name: add, arguments: {{ a: 1, b: 2 }} }}] }} }}]\n\
+        "chunk_size: 2\nrules: [{{ when: {{ contains: sleep }}, reply: {{ text: late, latency_ms: 600000 }} }}, {{ when: {{ contains: sum }}, reply: {{ tool_calls: [{{ name: add, arguments: {{ a: 1, b: 2 }} }}] }} }}]\n\
          default: {{ text: 'this is {name}' }}\n"
     );
     let mut agent = agent();
@@ -103,6 +106,31 @@ async fn two_servers_serve_different_agents_at_once() {
     let again = serve(loom_called("left", folders[0].path()).await).await;
     assert_eq!(again.call("GetSession", json!({ "sessionId": "shared" })).await["conversationCount"], 4);
     again.end().await;
+    right.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_cancels_the_turns_of_its_own_loom_only() {
+    let folders = [folder(), folder()];
+    let left = loom_called("left", folders[0].path()).await;
+    let right = serve(loom_called("right", folders[1].path()).await).await;
+    let mut options = ServeOptions::local();
+    options.limits.drain_time = Duration::ZERO;
+    let bound = left.bind(&options).await.unwrap();
+    let address = bound.grpc.to_string();
+    let mine = left.start(TurnRequest::new("sleep")).await.unwrap();
+    let other = right.loom.start(TurnRequest::new("sleep")).await.unwrap();
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(left.serve(bound, stop.clone()));
+    let client = Reflected::connect(&address, "loom.v1.LoomService").await.unwrap();
+    stop.cancel();
+    serving.await.unwrap();
+    assert_eq!(mine.end().await.unwrap_err().error.code, ErrorCode::Cancelled);
+    let refused = client.call("GetHealth", json!({}), &[]).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(right.call("Weave", json!({ "query": "alone?" })).await["text"], "this is right");
+    assert!(other.end().now_or_never().is_none(), "it runs on");
+    other.cancel();
     right.end().await;
 }
 

@@ -46,7 +46,7 @@ impl Running {
     }
 
     async fn until_free(&self) {
-        self.until(|code| code.is_empty()).await;
+        self.until(str::is_empty).await;
     }
 
     async fn until(&self, wanted: impl Fn(&str) -> bool) {

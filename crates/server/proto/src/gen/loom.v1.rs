@@ -1655,7 +1655,7 @@ pub struct ListSessionsRequest {
     /// How many to leave out first.
     #[prost(int32, tag = "3")]
     pub offset: i32,
-    /// The most to return: 50 when 0, at most 500.
+    /// The most to return: 50 when 0, at most 500. Fewer come when the answer would be larger than clients take.
     #[prost(int32, tag = "4")]
     pub limit: i32,
     /// Only those of this agent, by id or by name.
@@ -1701,7 +1701,7 @@ pub struct GetConversationHistoryRequest {
     /// Its id.
     #[prost(string, tag = "1")]
     pub session_id: ::prost::alloc::string::String,
-    /// The most to return: 50 when 0, at most 500.
+    /// The most to return: 50 when 0, at most 500. Fewer come when the answer would be larger than clients take.
     #[prost(int32, tag = "2")]
     pub limit: i32,
     /// How many to leave out first.
@@ -2107,7 +2107,7 @@ pub struct ListAgentsRequest {
     /// Only those in this status.
     #[prost(string, tag = "1")]
     pub status_filter: ::prost::alloc::string::String,
-    /// The most to return: 50 when 0, at most 500.
+    /// The most to return: 50 when 0, at most 500. Fewer come when the answer would be larger than clients take.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// Where to go on: `next_page_token` of the page before.
