@@ -37,7 +37,8 @@ pub(crate) fn validate(files: &[PathBuf], format: Format, out: &mut dyn Write) -
     }
     match format {
         Format::Json => {
-            writeln!(out, "{}", json!({ "patterns": patterns, "problems": problems, "notes": notes }))?
+            let found = json!({ "patterns": patterns, "problems": problems, "notes": notes });
+            writeln!(out, "{found}")?;
         }
         Format::Text => {
             problems.iter().chain(&notes).try_for_each(|line| writeln!(out, "{line}"))?;
