@@ -1,6 +1,6 @@
 //! Puts a Loom together.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use loom_base::{Clock, ErrorCode, IdSource};
@@ -195,11 +195,10 @@ impl Builder {
             let library = Arc::clone(&library);
             move || library.load()
         });
-        let own = files_of_store(&data_dir, &db_path);
         let options =
             StoreOptions { database: Some(db_path), ..StoreOptions::new(data_dir, Arc::clone(&self.clock)) };
         let store = SqliteStore::open(options).await?;
-        let backends = Arc::new(BackendRegistry::new(Arc::clone(&self.clock), own));
+        let backends = Arc::new(BackendRegistry::new(Arc::clone(&self.clock), store.files()));
         self.backends.iter().for_each(|backend| backends.add(backend));
         let loader = Arc::new(Loader {
             folders: self.folders.clone(),
@@ -276,20 +275,6 @@ impl Builder {
     }
 }
 
-/// The store's databases, what SQLite keeps beside them, and its locks.
-fn files_of_store(data_dir: &Path, db_path: &Path) -> Vec<PathBuf> {
-    let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
-    let beside = |file: &Path, suffix: &str| {
-        let mut name = file.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let databases = [db_path.to_owned(), data_dir.join("spans.db")];
-    let suffixes = ["", "-wal", "-shm", "-journal", ".lock"];
-    let files = databases.iter().flat_map(|file| suffixes.map(|suffix| beside(file, suffix)));
-    files.chain([data_dir.join("loom.lock")]).collect()
-}
-
 async fn put_agent(runtime: &Runtime, definition: AgentDefinition) -> Result<(), Error> {
     match runtime.agents().get(&definition.name) {
         Ok(agent) => runtime.agents().update(&agent.id, definition).await.map(drop),
@@ -299,6 +284,8 @@ async fn put_agent(runtime: &Runtime, definition: AgentDefinition) -> Result<(),
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use loom_fabric::{BackendDefinition, BackendErrorKind};
 
     use super::*;

@@ -53,11 +53,13 @@ impl PatternTerms {
         let mut lengths = [0.0; FIELDS.len()];
         for (number, ((field, _), length)) in FIELDS.iter().zip(&mut lengths).enumerate() {
             for sentence in field(pattern) {
+                let mut count = |term| counts.entry(term).or_default()[number] += 1.0;
                 let terms = terms(sentence);
-                *length += terms.words.iter().map(|_| 1.0).sum::<f64>();
-                for term in terms.words.into_iter().chain(terms.pairs) {
-                    counts.entry(term).or_default()[number] += 1.0;
+                for word in terms.words {
+                    *length += 1.0;
+                    count(word);
                 }
+                terms.pairs.into_iter().for_each(count);
             }
         }
         Self { counts: counts.into_iter().map(|(term, counts)| (term.into(), counts)).collect(), lengths }

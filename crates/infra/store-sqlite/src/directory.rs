@@ -8,7 +8,7 @@ use loom_base::Timestamp;
 use loom_store::Error;
 
 /// The lock's file. It stays when the lock goes: removing it would let two processes lock two files of one name.
-const LOCK_FILE: &str = "loom.lock";
+pub(crate) const LOCK_FILE: &str = "loom.lock";
 /// Longer than any holder's line; whatever else is in the file is not shown.
 const MAX_HOLDER_BYTES: u64 = 200;
 

@@ -11,7 +11,7 @@ use sqlx::{SqliteConnection, SqlitePool};
 use tokio::task::JoinHandle;
 
 use crate::connect::Settings;
-use crate::directory::Directory;
+use crate::directory::{Directory, LOCK_FILE};
 use crate::error::unavailable;
 use crate::mark::ours;
 use crate::writer::{Queue, Writer};
@@ -48,7 +48,8 @@ impl Options {
 
 /// An open store. Its writer ends with [`close`](Self::close), or after the last of its [`Stores`] is dropped.
 pub struct SqliteStore {
-    path: PathBuf,
+    /// The main one, and that of the spans.
+    databases: [PathBuf; 2],
     stores: Stores,
     queue: Queue,
     reads: SqlitePool,
@@ -77,7 +78,7 @@ impl SqliteStore {
         migrate(&mut connection, &loom_migrations::SQLITE, &main.path).await?;
         let reads = connect::readers(&main, options.readers).await.map_err(|error| unavailable(&error))?;
         let spans = open_spans(&beside).await?;
-        let files = [path.clone(), beside.path];
+        let databases = [path, beside.path];
         let (queue, writer) = Writer::new(connection, main, directory);
         let stores = Stores {
             sessions: Arc::new(sessions::Sessions::new(queue.clone(), reads.clone())),
@@ -88,17 +89,32 @@ impl SqliteStore {
             health: Arc::new(health::Health::new(
                 queue.clone(),
                 reads.clone(),
-                files,
+                databases.clone(),
                 Arc::clone(&options.clock),
             )),
         };
         let clock = options.clock;
-        Ok(Self { path, stores, queue, reads, spans, clock, writer: tokio::spawn(writer.run()) })
+        Ok(Self { databases, stores, queue, reads, spans, clock, writer: tokio::spawn(writer.run()) })
     }
 
     /// The database file.
     pub fn path(&self) -> &Path {
-        &self.path
+        let [main, _] = &self.databases;
+        main
+    }
+
+    /// Every file of the store, there or not: its databases, what SQLite keeps beside them, and the locks.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let [_, spans] = &self.databases;
+        let beside = |file: &PathBuf| {
+            ["", "-wal", "-shm", "-journal", ".lock"].map(|suffix| {
+                let mut name = file.clone().into_os_string();
+                name.push(suffix);
+                PathBuf::from(name)
+            })
+        };
+        let files = self.databases.iter().flat_map(beside).chain([spans.with_file_name(LOCK_FILE)]);
+        files.map(|file| std::path::absolute(&file).unwrap_or(file)).collect()
     }
 
     /// The stores.
