@@ -7,12 +7,12 @@ use anyhow::{Context as _, Result};
 
 use crate::suites::Skips;
 use crate::workspace::{cargo, is_installed, run as run_command};
-use crate::{r#gen, layers, proto_breaking, suites, tidy};
+use crate::{chaos, r#gen, layers, proto_breaking, suites, tidy};
 
 /// A step's name, the cargo subcommand that it needs beside cargo's own, and what it does.
 type Step = (&'static str, Option<&'static str>, fn(&Path) -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 11] = [
     ("formatting", None, |root| run_command(cargo(root).args(["fmt", "--all", "--check"]))),
     ("layers", None, layers::check),
     ("tidy", None, tidy::check),
@@ -32,12 +32,28 @@ const STEPS: [Step; 9] = [
             "warnings",
         ]))
     }),
+    ("clippy, with fail points", None, |root| {
+        run_command(cargo(root).args([
+            "clippy",
+            "--package",
+            "loom-base",
+            "--package",
+            "looms",
+            "--features",
+            "looms/failpoints",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    }),
     ("documentation", None, |root| {
         let mut command = cargo(root);
         command.env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps", "--locked"]);
         run_command(&mut command)
     }),
     ("tests", None, |root| suites::run(root, Skips::Fail, &[])),
+    ("chaos, a little", None, |root| chaos::run(root, &chaos::Options::brief())),
 ];
 
 /// Runs every step, stops at the first that fails, and says at the end which could not run.

@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod chaos;
 mod ci;
 mod r#gen;
 mod layers;
@@ -61,6 +62,14 @@ enum Task {
     },
     /// Run everything that must pass before a change lands
     Ci,
+    /// Kill the server again and again under load, and check that nothing is lost and nothing happens twice
+    Chaos(chaos::Options),
+    /// Record effects to a file, for `chaos`
+    #[command(hide = true)]
+    ChaosRecorder {
+        /// The file
+        file: std::path::PathBuf,
+    },
     /// Measure the release binary and print a table
     Bench {
         #[command(subcommand)]
@@ -94,6 +103,8 @@ fn perform(task: Task, root: &Path) -> anyhow::Result<()> {
             suites::run(root, skips, &extra)
         }
         Task::Ci => ci::run(root),
+        Task::Chaos(options) => chaos::run(root, &options),
+        Task::ChaosRecorder { file } => chaos::record(&file),
         Task::Bench { subject, write } => {
             let figures = if write { bench::Figures::Write } else { bench::Figures::Print };
             bench::run(root, subject, figures)

@@ -11,7 +11,7 @@ const SCRIPT: &str = "rules:
 
 pub(crate) async fn ask(question: &str, folder: &Path) -> Result<String, Box<dyn Error>> {
     let schema = json!({ "type": "object", "properties": { "article": { "type": "string" } } });
-    let stock = FunctionTool::new("stock", "How many of an article there are.", schema, |input| async move {
+    let stock = FunctionTool::pure("stock", "Counts the pieces of an article.", schema, |input| async move {
         if input["article"] == "tea" { Ok(json!({ "pieces": 12 })) } else { Err("no such article".into()) }
     });
     let model = MockProvider::new(Script::parse(SCRIPT)?, Arc::new(SystemClock));

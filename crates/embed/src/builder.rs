@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use loom_base::{Clock, ErrorCode, IdSource};
-use loom_config::{Loaded, Tracer};
+use loom_base::{Clock, ErrorCode, IdSource, Secret};
+use loom_config::{Loaded, StorageBackend, Tracer};
 use loom_fabric::ExecutionBackend;
 use loom_llm::{Catalog, LlmProvider, Sampling};
 use loom_patterns::Source;
 use loom_runtime::{AgentDefinition, Error, ModelDefaults, Parts, Runtime, RuntimeLimits};
-use loom_store_sqlite::{Options as StoreOptions, SqliteStore};
 use loom_telemetry::Metrics;
 use loom_tools::Tool;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +18,7 @@ use crate::Loom;
 use crate::backends::BackendRegistry;
 use crate::library::PatternLibrary;
 use crate::providers::ProviderRegistry;
+use crate::store::{Place, Store};
 use crate::system::{SystemClock, SystemIds};
 use crate::watch::{Folders, Loader, Lookup, Refused};
 
@@ -26,6 +26,7 @@ use crate::watch::{Folders, Loader, Lookup, Refused};
 pub struct Builder {
     data_dir: Option<PathBuf>,
     db_path: Option<PathBuf>,
+    postgres: Option<Secret>,
     folders: Folders,
     lookup: Lookup,
     configured: Option<Loaded>,
@@ -45,6 +46,7 @@ impl Default for Builder {
         Self {
             data_dir: None,
             db_path: None,
+            postgres: None,
             folders: Folders::default(),
             lookup: Arc::new(|_| None),
             configured: None,
@@ -84,6 +86,7 @@ impl Builder {
             max_tokens: Some(config.llm.max_tokens),
             sampling: Sampling { temperature: config.llm.temperature, ..Sampling::default() },
         };
+        self.limits.lease = config.storage.lease();
         self.configured = Some(loaded);
         self
     }
@@ -92,6 +95,14 @@ impl Builder {
     #[must_use]
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(path.into());
+        self
+    }
+
+    /// Keeps sessions in the PostgreSQL database at `url`, `postgres://user:password@host:port/database`, instead of the data
+    /// directory. Several Looms may share it: each session is worked on by one of them.
+    #[must_use]
+    pub fn postgres(mut self, url: Secret) -> Self {
+        self.postgres = Some(url);
         self
     }
 
@@ -183,21 +194,15 @@ impl Builder {
 
     /// Opens the store, reads patterns, backends and agents, and starts to follow their folders.
     pub async fn build(self) -> Result<Loom, Error> {
-        let data_dir = self.data_dir.clone().ok_or_else(|| {
-            Error::new(ErrorCode::InvalidArgument, "a Loom needs a place for its data: call `data_dir`")
-        })?;
+        let place = self.place()?;
         let metrics = Arc::new(Metrics::new());
-        let db_path = self.db_path.clone().unwrap_or_else(|| data_dir.join("loom.db"));
-        let db_path = std::path::absolute(&db_path).unwrap_or(db_path);
         let library = Arc::new(PatternLibrary::new(self.folders.patterns.clone()));
         // Most of a cold start; the store and the watches are made meanwhile.
         let reading = tokio::task::spawn_blocking({
             let library = Arc::clone(&library);
             move || library.load()
         });
-        let options =
-            StoreOptions { database: Some(db_path), ..StoreOptions::new(data_dir, Arc::clone(&self.clock)) };
-        let store = SqliteStore::open(options).await?;
+        let store = Store::open(place, &self.clock).await?;
         let backends = Arc::new(BackendRegistry::new(Arc::clone(&self.clock), store.files()));
         self.backends.iter().for_each(|backend| backends.add(backend));
         let loader = Arc::new(Loader {
@@ -221,10 +226,17 @@ impl Builder {
             put_agent(&runtime, definition).await?;
         }
         loader.load_agents(runtime.agents()).await;
-        let tasks = TaskTracker::new();
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+        tasks.spawn(closing.clone().run_until_cancelled_owned(runtime.keep_hold()));
+        tasks.spawn_blocking({
+            let library = Arc::clone(&library);
+            move || library.prepare()
+        });
         tasks.spawn(Arc::clone(&loader).follow(waiting, Arc::clone(runtime.agents())));
+        let runtime = Arc::new(runtime);
+        take_up(&tasks, &runtime, &closing);
         let loom = Loom {
-            runtime: Arc::new(runtime),
+            runtime,
             library,
             backends,
             #[cfg(feature = "server")]
@@ -238,14 +250,38 @@ impl Builder {
             traced,
             watching: Some(watching),
             tasks,
-            closing: CancellationToken::new(),
+            closing,
         };
         Ok(loom)
     }
 
+    /// Where the store is to be. The database's URL is read only now, and only when it is used.
+    pub(crate) fn place(&self) -> Result<Place, Error> {
+        if let Some(url) = &self.postgres {
+            return Ok(Place::Server(url.clone()));
+        }
+        if let Some(loaded) = &self.configured
+            && loaded.config.storage.backend == StorageBackend::Postgres
+        {
+            let url = loaded.secrets.get(&loaded.config.storage.dsn).map_err(|error| {
+                let message =
+                    format!("`storage.backend` is `postgres`, and `storage.dsn` gives no address: {error}");
+                Error::new(error.code(), message)
+            })?;
+            return Ok(Place::Server(url));
+        }
+        let directory = self.data_dir.clone().ok_or_else(|| {
+            let message = "a Loom needs a place for its data: call `data_dir` or `postgres`";
+            Error::new(ErrorCode::InvalidArgument, message)
+        })?;
+        let database = self.db_path.clone().unwrap_or_else(|| directory.join("loom.db"));
+        let database = std::path::absolute(&database).unwrap_or(database);
+        Ok(Place::File { directory, database })
+    }
+
     fn parts(
         &self,
-        store: &SqliteStore,
+        store: &Store,
         library: &Arc<PatternLibrary>,
         backends: &Arc<BackendRegistry>,
         metrics: &Arc<Metrics>,
@@ -275,7 +311,28 @@ impl Builder {
     }
 }
 
+/// Takes up what a stop cut off, and keeps house, until the Loom closes.
+fn take_up(tasks: &TaskTracker, runtime: &Arc<Runtime>, closing: &CancellationToken) {
+    let (of_turns, of_keys) = (Arc::clone(runtime), Arc::clone(runtime));
+    let closed = closing.clone();
+    tasks.spawn(async move {
+        let taken_up = closed.run_until_cancelled(of_turns.sessions().take_up_unfinished()).await;
+        if let Some(Err(error)) = taken_up {
+            tracing::error!(%error, "unfinished turns were not found; each is taken up when its session is used");
+        }
+    });
+    tasks.spawn(async move { of_keys.sessions().forget_old_keys().await });
+}
+
+/// Another that shares the store may put its own first.
 async fn put_agent(runtime: &Runtime, definition: AgentDefinition) -> Result<(), Error> {
+    match put_agent_once(runtime, definition.clone()).await {
+        Err(error) if error.code == ErrorCode::StoreConflict => put_agent_once(runtime, definition).await,
+        other => other,
+    }
+}
+
+async fn put_agent_once(runtime: &Runtime, definition: AgentDefinition) -> Result<(), Error> {
     match runtime.agents().get(&definition.name) {
         Ok(agent) => runtime.agents().update(&agent.id, definition).await.map(drop),
         Err(_) => runtime.agents().create(definition).await.map(drop),

@@ -17,7 +17,8 @@ type Function = dyn Fn(Value) -> BoxFuture<'static, Result<Value, String>> + Sen
 
 /// A tool whose work is an async function from JSON arguments to a JSON result, or to an error for the model to read.
 ///
-/// It is [`EffectClass::Unsafe`] until it says otherwise: after a crash it is not run again.
+/// It is [`EffectClass::Unsafe`] until it says otherwise: someone must approve each call unless the agent's permissions allow
+/// it, and after a crash it is not run again.
 pub struct FunctionTool {
     spec: ToolSpec,
     function: Box<Function>,
@@ -38,6 +39,15 @@ impl FunctionTool {
         };
         let spec = ToolSpec { definition, effect: EffectClass::Unsafe, timeout: TIMEOUT, backend: None };
         Self { spec, function: Box::new(move |input| Box::pin(function(input))) }
+    }
+
+    /// The tool `name`, which changes nothing: it runs without asking, and again after a crash.
+    pub fn pure<F, Work>(name: &str, description: &str, schema: Value, function: F) -> Self
+    where
+        F: Fn(Value) -> Work + Send + Sync + 'static,
+        Work: Future<Output = Result<Value, String>> + Send + 'static,
+    {
+        Self::new(name, description, schema, function).effect(EffectClass::Pure)
     }
 
     /// Declares what it does to the world.

@@ -45,7 +45,10 @@ mod providers;
 #[cfg(feature = "server")]
 pub mod server;
 mod spans;
+mod store;
 mod system;
+#[cfg(feature = "server")]
+pub mod upkeep;
 mod watch;
 
 pub use builder::Builder;

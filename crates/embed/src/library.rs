@@ -18,7 +18,8 @@ impl PatternLibrary {
         Self { registry: Registry::default(), folder }
     }
 
-    /// Reads the built-in patterns and those of the folder.
+    /// Reads the built-in patterns and those of the folder. The search is made ready by [`prepare`](Self::prepare), or
+    /// else by the first search.
     pub(crate) fn load(&self) {
         let built_in = loom_pattern_library::files();
         let found = self.folder.as_ref().map(|folder| yaml_files(folder)).unwrap_or_default();
@@ -27,7 +28,15 @@ impl PatternLibrary {
 
     /// Takes in the files at `changed` and drops those at `removed`; paths outside the folder are none of ours.
     pub(crate) fn take(&self, changed: &[PathBuf], removed: &[PathBuf]) -> ReloadReport {
-        self.apply([], changed, removed)
+        let report = self.apply([], changed, removed);
+        // Whoever reads a pattern has the new one by now, and whoever searches has not waited for it.
+        self.prepare();
+        report
+    }
+
+    /// Indexes the patterns there are now, unless they are indexed already.
+    pub(crate) fn prepare(&self) {
+        self.registry.snapshot().prepare();
     }
 
     fn apply(

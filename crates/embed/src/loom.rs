@@ -9,7 +9,6 @@ use loom_base::IdSource;
 use loom_fabric::{BackendDefinition, BackendError, Backends, ExecutionBackend};
 use loom_patterns::Source;
 use loom_runtime::{Error, Running, Runtime, TurnFailure, TurnRequest, TurnResult};
-use loom_store_sqlite::SqliteStore;
 use loom_telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,20 +16,21 @@ use tokio_util::task::TaskTracker;
 use crate::Builder;
 use crate::backends::BackendRegistry;
 use crate::library::PatternLibrary;
+use crate::store::Store;
 #[cfg(feature = "server")]
 use crate::watch::Loader;
 use crate::watch::Watching;
 
 /// Agents, their data and their memory, in this process. It listens nowhere.
 ///
-/// Several can run side by side, each on its own data directory.
+/// Several can run side by side, each on its own data directory, or sharing one PostgreSQL database.
 pub struct Loom {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) library: Arc<PatternLibrary>,
     pub(crate) backends: Arc<BackendRegistry>,
     #[cfg(feature = "server")]
     pub(crate) loader: Arc<Loader>,
-    pub(crate) store: SqliteStore,
+    pub(crate) store: Store,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Arc<dyn Clock>,
     #[cfg(feature = "server")]
@@ -115,6 +115,9 @@ impl Loom {
         self.tasks.close();
         self.tasks.wait().await;
         self.backends.close().await;
+        if let Err(error) = self.runtime.leave().await {
+            tracing::warn!(%error, "the sessions of this instance are free only once its hold has ended");
+        }
         self.store.close().await;
     }
 }

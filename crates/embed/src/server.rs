@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::Loom;
+use crate::store::Store;
 use crate::watch::read_agent;
 
 /// How often the store is looked at. While it cannot write, a look is a small write.
@@ -52,6 +54,8 @@ pub struct ServeOptions {
     pub allowed_origins: Vec<String>,
     /// Whether gRPC reflection lists the services.
     pub reflection: bool,
+    /// Where backups that a request asks for are written; `None` refuses them.
+    pub backup_dir: Option<PathBuf>,
 }
 
 impl ServeOptions {
@@ -65,6 +69,7 @@ impl ServeOptions {
             limits: Limits::default(),
             allowed_origins: Vec::new(),
             reflection: true,
+            backup_dir: None,
         }
     }
 
@@ -94,6 +99,7 @@ impl ServeOptions {
                 .map(|origin| origin.as_str().to_owned())
                 .collect(),
             reflection: server.reflection,
+            backup_dir: Some(config.paths.backup_dir.clone()),
         }
     }
 }
@@ -107,6 +113,7 @@ impl Loom {
             None => None,
         };
         let grpc_address = local(&grpc)?;
+        self.runtime.announce(grpc_address.to_string()).await?;
         let http_address = http.as_ref().map(local).transpose()?;
         let (ready, is_ready) = watch::channel(false);
         let authorizer: Arc<dyn Authorizer> = match options.exposure {
@@ -125,7 +132,7 @@ impl Loom {
             heartbeat: Options::HEARTBEAT,
         };
         let shown = self.shown_config(options, grpc_address, http_address);
-        let server = Server::new(self.api(shown), &api).map_err(|error| {
+        let server = Server::new(self.api(shown, options.backup_dir.clone()), &api).map_err(|error| {
             Error::new(ErrorCode::Internal, format!("the server cannot be made: {error}"))
         })?;
         let listeners = Listeners { grpc, http };
@@ -135,13 +142,14 @@ impl Loom {
         Ok(Bound { server, listeners, readiness, drain_time, grpc: grpc_address, http: http_address })
     }
 
-    fn api(&self, config: ServerConfig) -> LoomApi {
+    fn api(&self, config: ServerConfig, backup_dir: Option<PathBuf>) -> LoomApi {
         let loader = Arc::clone(&self.loader);
         LoomApi::new(ApiParts {
             runtime: Arc::clone(&self.runtime),
             patterns: self.patterns(),
             clock: Arc::clone(&self.clock),
             config,
+            backup_dir,
             reload_file: Arc::new(move |file| {
                 let folder = loader.folders.agents.clone().unwrap_or_default();
                 read_agent(&folder.join(file), file, &*loader.lookup).map(|read| read.definition)
@@ -173,16 +181,26 @@ impl Loom {
                 cors_enabled: !options.allowed_origins.is_empty(),
                 cors_allowed_origins: options.allowed_origins.clone(),
             }),
-            storage: Some(StorageConfig {
-                backend: StorageBackendType::Sqlite.into(),
-                sqlite: Some(SqLiteStorageConfig {
-                    path: self.store.path().display().to_string(),
-                    wal_mode: true,
-                    ..SqLiteStorageConfig::default()
-                }),
-                ..StorageConfig::default()
-            }),
+            storage: Some(shown_store(&self.store)),
             ..ServerConfig::default()
+        }
+    }
+}
+
+/// What is shown of a store: of a database's URL nothing, it may hold more than one secret.
+fn shown_store(store: &Store) -> StorageConfig {
+    match store {
+        Store::Sqlite(store) => StorageConfig {
+            backend: StorageBackendType::Sqlite.into(),
+            sqlite: Some(SqLiteStorageConfig {
+                path: store.path().display().to_string(),
+                wal_mode: true,
+                ..SqLiteStorageConfig::default()
+            }),
+            ..StorageConfig::default()
+        },
+        Store::Postgres(_) => {
+            StorageConfig { backend: StorageBackendType::Postgres.into(), ..StorageConfig::default() }
         }
     }
 }
@@ -271,8 +289,10 @@ mod tests {
     use loom_base::ErrorCode;
     use loom_llm_mock::{MockProvider, Script};
     use loom_runtime::{AgentDefinition, TurnRequest};
+    use serde_json::json;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
+    use tokio::sync::Semaphore;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
@@ -312,7 +332,8 @@ mod tests {
         let serving = tokio::spawn(bound.serve(stop.clone()));
         until(http, "/readyz", "200 OK").await;
 
-        loom.store.limit_size(1).await.unwrap();
+        let Store::Sqlite(store) = &loom.store else { panic!("it is a file") };
+        store.limit_size(1).await.unwrap();
         let refused = loom.start(TurnRequest::new("x".repeat(100_000))).await.err().unwrap();
         assert_eq!(refused.code, ErrorCode::StoreUnavailable);
         until(http, "/readyz", "503 Service Unavailable").await;
@@ -321,11 +342,47 @@ mod tests {
         // It stays so while nothing is asked of it.
         until(http, "/readyz", "503 Service Unavailable").await;
 
-        loom.store.limit_size(1 << 40).await.unwrap();
+        store.limit_size(1 << 40).await.unwrap();
         until(http, "/readyz", "200 OK").await;
         until(http, "/v1/health", "\"status\":\"healthy\"").await;
         stop.cancel();
         serving.await.unwrap();
+        loom.close(Duration::ZERO).await;
+    }
+
+    const CALLS: &str = "
+rules: [{ when: { contains: go }, reply: { tool_calls: [{ name: wait, arguments: {} }] } }]
+default: { text: 'done' }
+";
+
+    #[tokio::test]
+    async fn a_turn_goes_on_by_itself_once_the_store_works_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let provider = MockProvider::new(Script::parse(CALLS).unwrap(), Arc::new(SystemClock));
+        let (called, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let (calls, goes) = (Arc::clone(&called), Arc::clone(&go));
+        let tool = crate::FunctionTool::pure("wait", "Waits.", json!({ "type": "object" }), move |_| {
+            let (calls, goes) = (Arc::clone(&calls), Arc::clone(&goes));
+            async move {
+                calls.add_permits(1);
+                goes.acquire().await.map_err(|error| error.to_string())?.forget();
+                Ok(json!("x".repeat(200_000)))
+            }
+        });
+        let builder =
+            Loom::builder().data_dir(folder.path()).provider("mock", "script-1", Arc::new(provider));
+        let loom = builder.tool(tool).agent(AgentDefinition::named("tester")).build().await.unwrap();
+        let running = loom.start(TurnRequest::new("go")).await.unwrap();
+        called.acquire().await.unwrap().forget();
+        let Store::Sqlite(store) = &loom.store else { panic!("it is a file") };
+        store.limit_size(1).await.unwrap();
+        go.add_permits(1);
+        assert_eq!(running.end().await.unwrap_err().error.code, ErrorCode::StoreUnavailable);
+        store.limit_size(1 << 40).await.unwrap();
+        go.add_permits(1);
+        let sessions = loom.runtime().sessions();
+        let again = sessions.attach(running.turn, None, loom_access::Principal::Local).await.unwrap();
+        assert_eq!(again.end().await.unwrap().text, "done");
         loom.close(Duration::ZERO).await;
     }
 }

@@ -1,6 +1,7 @@
 //! The machine's own clock and randomness: the only place where they enter.
 
-use std::time::{Duration, SystemTime};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use loom_base::{Clock, IdSource, Timestamp};
@@ -18,6 +19,12 @@ impl Clock for SystemClock {
         // A machine whose clock stands before 1970 is at the epoch.
         let micros = since_epoch.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
         Timestamp::from_micros(micros)
+    }
+
+    fn monotonic(&self) -> Duration {
+        #[expect(clippy::disallowed_methods, reason = "this is where the machine's time enters")]
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
     }
 
     async fn sleep(&self, span: Duration) {

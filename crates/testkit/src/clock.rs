@@ -44,6 +44,10 @@ impl Clock for ManualClock {
         *self.now.borrow()
     }
 
+    fn monotonic(&self) -> Duration {
+        self.now().since(Timestamp::default())
+    }
+
     async fn sleep(&self, span: Duration) {
         let mut now = self.now.subscribe();
         let wake = *now.borrow() + span;

@@ -1,14 +1,11 @@
 //! The migrations, applied to real databases.
 
-#![expect(
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "the parts shared by tests fail a test as a test does, and say aloud when they skip it"
-)]
+#![expect(clippy::expect_used, reason = "the parts shared by tests fail a test as a test does")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use loom_migrations::{POSTGRES, SQLITE, SQLITE_SPANS, newest};
+use loom_testkit::postgres_url;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -16,18 +13,6 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Ro
 
 /// Tables by name, with their columns.
 type Tables = BTreeMap<String, BTreeSet<String>>;
-
-/// The URL of a PostgreSQL server that tests may make databases on, or `None` when this machine has none.
-#[expect(clippy::disallowed_methods, reason = "a test's environment is where it is told of a server")]
-fn postgres_url() -> Option<String> {
-    let url = std::env::var("LOOM_TEST_POSTGRES_URL").ok();
-    if url.is_none() {
-        println!("skipped: LOOM_TEST_POSTGRES_URL is not set");
-        let all = std::env::var("LOOM_TEST_REQUIRE_ALL").is_ok_and(|value| value == "1");
-        assert!(!all, "LOOM_TEST_REQUIRE_ALL is set and LOOM_TEST_POSTGRES_URL is not");
-    }
-    url
-}
 
 async fn sqlite() -> SqliteConnection {
     SqliteConnectOptions::new().in_memory(true).connect().await.expect("SQLite opens")
@@ -110,7 +95,7 @@ async fn sqlite_has_the_promised_tables() {
 
 #[tokio::test]
 async fn both_engines_have_the_same_tables_and_columns() {
-    let Some(url) = postgres_url() else { return };
+    let Some(url) = postgres_url().expect("nothing may be skipped") else { return };
     let options: PgConnectOptions = url.parse().expect("LOOM_TEST_POSTGRES_URL is a URL");
     let mut server = options.connect().await.expect("the server answers");
     // Of its own for each run, so that runs beside each other do not meet.

@@ -6,7 +6,7 @@ use std::fmt;
 use super::graph::{Crate, Dependency, Kind};
 
 /// The adapters that other adapters are built on.
-const SHARED_INFRA: [&str; 2] = ["loom-http-client", "loom-circuit-breaker"];
+const SHARED_INFRA: [&str; 3] = ["loom-http-client", "loom-circuit-breaker", "loom-store-sql"];
 
 /// Where a crate stands. The variants are in the order of the house, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +152,7 @@ fn rule_broken_by(upper: Layer, lower: Layer) -> Broken {
             ("core depends on core only", "declare a trait in core and let the crate above implement it")
         }
         (Layer::Infra, _) => (
-            "infra depends on core, http-client and circuit-breaker only",
+            "infra depends on core, http-client, circuit-breaker and store-sql only",
             "share through a trait in core; infra and domain meet in embed",
         ),
         (Layer::Domain, _) => (

@@ -3,7 +3,10 @@
 //! It decides nothing: commands that ask a server are in `loom-cli`, what a server is made of is in `loom-embed`.
 
 mod backend;
+#[cfg(feature = "failpoints")]
+mod chaos;
 mod config;
+mod db;
 mod environment;
 mod failure;
 mod logging;
@@ -13,11 +16,12 @@ mod serve;
 
 use std::io::{BufReader, IsTerminal};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use loom_cli::{Cli, Exit, Format, Input, Interrupts, Io, LocalCommand, Style, Target, Task};
-use loom_embed::SystemClock;
 use loom_embed::base::ErrorCode;
+use loom_embed::{SystemClock, SystemIds};
 
 use crate::environment::Process;
 use crate::failure::Failure;
@@ -50,15 +54,18 @@ async fn run(cli: Cli, process: &Process) -> Result<(), Failure> {
             Style::Plain
         },
         out: &mut out,
-        input: if terminal {
-            Input::Terminal
-        } else {
+        input: if !terminal {
             Input::Lines(Box::new(BufReader::new(std::io::stdin())))
+        } else if process.get("TERM") == Some("dumb") {
+            Input::Person(Box::new(BufReader::new(std::io::stdin())))
+        } else {
+            Input::Terminal
         },
-        clock: &SystemClock,
+        clock: Arc::new(SystemClock),
+        ids: &SystemIds,
         interrupts: Interrupts::default(),
     };
-    match cli.command.into_task() {
+    match cli.into_task() {
         Task::Server(command) => {
             raise_on_ctrl_c(io.interrupts.clone());
             Ok(loom_cli::run(command, &target, &mut io).await?)
@@ -80,6 +87,7 @@ async fn run(cli: Cli, process: &Process) -> Result<(), Failure> {
         Task::Local(LocalCommand::Backend(command)) => {
             backend::run(command, process, target.format, io.out).await
         }
+        Task::Local(LocalCommand::Db(args)) => db::run(args, process, target.format, &mut io).await,
     }
 }
 

@@ -105,7 +105,7 @@ async fn talk(args: &QuickstartArgs, address: &str, io: &mut Io<'_>) -> Result<(
         ([], None) => SHOP_QUESTIONS.map(str::to_owned).to_vec(),
         (asked, _) => asked.to_vec(),
     };
-    let client = Client::connect(address, CONNECT_TIMEOUT).await?;
+    let client = Client::connect(address, CONNECT_TIMEOUT, Arc::clone(&io.clock)).await?;
     let mut session = None;
     for question in &questions {
         writeln!(io.out)?;
@@ -113,7 +113,7 @@ async fn talk(args: &QuickstartArgs, address: &str, io: &mut Io<'_>) -> Result<(
         let question = Question { text: question.clone(), session: session.clone(), ..Question::default() };
         session = Some(loom_cli::ask(&client, &question, io).await?.session_id);
     }
-    if !args.no_chat && matches!(io.input, Input::Terminal) {
+    if !args.no_chat && matches!(io.input, Input::Terminal | Input::Person(_)) {
         writeln!(io.out)?;
         let chat = ChatArgs { session, ..ChatArgs::default() };
         loom_cli::chat(&client, &chat, Format::Text, io).await?;

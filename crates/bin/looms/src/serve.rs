@@ -17,7 +17,13 @@ use crate::failure::Failure;
 use crate::logging;
 
 /// Variables that are bound here and not by the configuration.
-const ALSO_BOUND: [&str; 1] = ["LOOM_SERVER"];
+const ALSO_BOUND: &[&str] = &[
+    "LOOM_SERVER",
+    #[cfg(feature = "failpoints")]
+    crate::chaos::FAIL_POINT,
+    #[cfg(feature = "failpoints")]
+    crate::chaos::RECORDER,
+];
 
 /// Reads the configuration.
 pub(crate) fn load(
@@ -30,7 +36,7 @@ pub(crate) fn load(
         flags,
         file: file.map_or(FileChoice::Search, |path| FileChoice::Named(path.clone())),
         env: process.variables().clone(),
-        also_bound: ALSO_BOUND.map(str::to_owned).to_vec(),
+        also_bound: ALSO_BOUND.iter().map(|name| (*name).to_owned()).collect(),
     };
     Ok(Config::load(inputs)?)
 }
@@ -53,6 +59,8 @@ pub(crate) async fn run(args: &ServeArgs, process: &Process) -> Result<(), Failu
     let variables = process.clone();
     let builder =
         Loom::builder().config(loaded).variables(move |name| variables.get(name).map(str::to_owned));
+    #[cfg(feature = "failpoints")]
+    let builder = crate::chaos::prepare(builder, process)?;
     let loom = builder.build().await?;
     spans.keep(&loom)?;
     let bound = loom.bind(&ServeOptions::of(&config)).await?;

@@ -1,14 +1,18 @@
 //! The tree of commands.
 
+mod db;
 mod local;
+mod people;
 mod server;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use db::{DbArgs, DbCommand, StoreArgs};
 pub use local::{
     BackendArgs, BackendChoice, BackendCommand, ConfigArgs, ConfigCommand, LocalCommand, QuickstartArgs,
     ServeArgs, Setting,
 };
+pub use people::{ApprovalAnswer, ApprovalCommand, EffectCommand, EffectOutcome, PageArgs, TurnCommand};
 pub use server::{
     AgentCommand, ChatArgs, PatternQuery, ServerCommand, SessionCommand, ToolCommand, TraceCommand,
 };
@@ -77,6 +81,15 @@ pub enum Command {
     /// List, show and delete sessions
     #[command(subcommand)]
     Session(SessionCommand),
+    /// List, stop and follow turns
+    #[command(subcommand)]
+    Turn(TurnCommand),
+    /// List the tool calls that may have taken effect, and say what became of them
+    #[command(subcommand)]
+    Effect(EffectCommand),
+    /// List the tool calls that wait for an approval, and approve or deny them
+    #[command(subcommand)]
+    Approval(ApprovalCommand),
     /// List, search, show and check patterns
     #[command(subcommand)]
     Pattern(PatternCommand),
@@ -93,6 +106,10 @@ pub enum Command {
     Health,
     /// Read and explain the configuration
     Config(ConfigArgs),
+    /// Look after the store: check, copy, shrink and clear it
+    ///
+    /// Opens the store itself, which no server may use meanwhile; with `--online` or `--server`, the running server does it
+    Db(DbArgs),
 }
 
 /// Commands about patterns.
@@ -118,10 +135,23 @@ pub enum Task {
     Server(ServerCommand),
 }
 
-impl Command {
+impl Cli {
     /// Says who runs the command.
     pub fn into_task(self) -> Task {
+        match self.command {
+            Command::Db(args) if self.connection.server.is_some() => {
+                Task::Server(ServerCommand::Db(args.command))
+            }
+            command => command.into_task(),
+        }
+    }
+}
+
+impl Command {
+    fn into_task(self) -> Task {
         match self {
+            Self::Db(args) if args.online => Task::Server(ServerCommand::Db(args.command)),
+            Self::Db(args) => Task::Local(LocalCommand::Db(args)),
             Self::Quickstart(args) => Task::Local(LocalCommand::Quickstart(args)),
             Self::Serve(args) => Task::Local(LocalCommand::Serve(args)),
             Self::Config(args) => Task::Local(LocalCommand::Config(args)),
@@ -133,6 +163,9 @@ impl Command {
             Self::Chat(args) => Task::Server(ServerCommand::Chat(args)),
             Self::Agent(command) => Task::Server(ServerCommand::Agent(command)),
             Self::Session(command) => Task::Server(ServerCommand::Session(command)),
+            Self::Turn(command) => Task::Server(ServerCommand::Turn(command)),
+            Self::Effect(command) => Task::Server(ServerCommand::Effect(command)),
+            Self::Approval(command) => Task::Server(ServerCommand::Approval(command)),
             Self::Trace(command) => Task::Server(ServerCommand::Trace(command)),
             Self::Tool(command) => Task::Server(ServerCommand::Tool(command)),
             Self::Health => Task::Server(ServerCommand::Health),

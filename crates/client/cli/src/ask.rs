@@ -1,14 +1,9 @@
 //! One question, its answer as it comes, and what the turn did.
 
-use std::io::Write;
+use loom_grpc::{Client, RequestKey, TurnStream};
+use loom_proto::v1::{GetTraceRequest, Trace, WeaveRequest};
 
-use futures::StreamExt as _;
-
-use loom_base::ErrorCode;
-use loom_grpc::Client;
-use loom_proto::v1::{ExecutionStage, GetTraceRequest, Trace, WeaveProgress, WeaveRequest};
-
-use crate::render::turn::TurnView;
+use crate::follow::{Following, OnInterrupt, TurnEnd};
 use crate::{Error, Format, Io, json, render};
 
 /// A question to an agent.
@@ -24,6 +19,21 @@ pub struct Question {
     pub reset_context: bool,
 }
 
+impl Question {
+    /// Asks it once the stream is read, and again when the server is lost before it has accepted it.
+    pub(crate) fn stream(&self, client: &Client, io: &Io<'_>) -> TurnStream {
+        let request = WeaveRequest {
+            query: self.text.clone(),
+            session_id: self.session.clone().unwrap_or_default(),
+            agent_id: self.agent.clone().unwrap_or_default(),
+            reset_context: self.reset_context,
+            enable_trace: true,
+            ..WeaveRequest::default()
+        };
+        client.stream_weave(request, Some(RequestKey::new(io.ids)))
+    }
+}
+
 /// How a turn ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -31,6 +41,8 @@ pub enum Outcome {
     Answered,
     /// By the user's interrupt.
     Cancelled,
+    /// It goes on, and the user has stopped following it.
+    Left,
 }
 
 /// What became of a question.
@@ -40,9 +52,9 @@ pub struct Asked {
     pub session_id: String,
     /// The turn.
     pub turn_id: String,
-    /// Its trace; empty when the turn was cancelled.
+    /// Its trace; empty when the turn was cancelled or left.
     pub trace_id: String,
-    /// The answer; empty when the turn was cancelled.
+    /// The answer; empty when the turn was cancelled or left.
     pub answer: String,
     /// How it ended.
     pub outcome: Outcome,
@@ -51,16 +63,18 @@ pub struct Asked {
 /// Asks `question`, shows the turn as it runs and then its trace as a tree. A turn that fails shows its trace too, and
 /// is then the error. An interrupt cancels the turn.
 pub async fn ask(client: &Client, question: &Question, io: &mut Io<'_>) -> Result<Asked, Error> {
-    let turn = follow(client, question, Format::Text, io).await?;
-    let cancelled = matches!(turn.end, TurnEnd::Cancelled);
+    let stream = question.stream(client, io);
+    let turn = Following::new(client, Format::Text, OnInterrupt::Cancel).follow(stream, None, io).await?;
+    let is_over = matches!(turn.end, TurnEnd::Answered(_) | TurnEnd::Failed(_));
     let mut trace_id = String::new();
-    if !turn.turn_id.is_empty() && !cancelled {
+    if !turn.turn_id.is_empty() && is_over {
         writeln!(io.out)?;
         trace_id = show_trace(client, &turn.turn_id, Format::Text, io).await?.id;
     }
     let (answer, outcome) = match turn.end {
         TurnEnd::Answered(answer) => (answer, Outcome::Answered),
         TurnEnd::Cancelled => (String::new(), Outcome::Cancelled),
+        TurnEnd::Left => (String::new(), Outcome::Left),
         TurnEnd::Failed(error) => return Err(error.into()),
     };
     Ok(Asked { session_id: turn.session_id, turn_id: turn.turn_id, trace_id, answer, outcome })
@@ -79,95 +93,4 @@ pub(crate) async fn show_trace(
         Format::Text => render::trace(&trace, io.style, io.out)?,
     }
     Ok(trace)
-}
-
-/// A turn that was followed to its end.
-pub(crate) struct Turn {
-    /// Its session, as soon as the server said it.
-    pub(crate) session_id: String,
-    /// Its id, as soon as the server said it.
-    pub(crate) turn_id: String,
-    pub(crate) end: TurnEnd,
-}
-
-pub(crate) enum TurnEnd {
-    Answered(String),
-    Cancelled,
-    Failed(loom_grpc::Error),
-}
-
-/// Asks `question` and shows the turn as it runs; as JSON, only its last event. An interrupt cancels the turn: its
-/// stream is dropped, and the server was told to take that as a cancel.
-pub(crate) async fn follow(
-    client: &Client,
-    question: &Question,
-    format: Format,
-    io: &mut Io<'_>,
-) -> Result<Turn, Error> {
-    let started = io.clock.now();
-    let mut view = TurnView::new(io.style);
-    let mut last = WeaveProgress::default();
-    let ended = {
-        let raised = io.interrupts.raised();
-        let events = events(client, question, format, &mut view, &mut last, io.out);
-        tokio::select! {
-            biased;
-            () = raised => None,
-            ended = events => Some(ended),
-        }
-    };
-    match format {
-        Format::Text if ended.is_none() => view.cancelled(io.out)?,
-        Format::Text => {
-            view.leave(io.out)?;
-            if last.cost.is_some() {
-                view.end(&last, io.clock.now().since(started), io.out)?;
-            }
-        }
-        Format::Json if matches!(ended, Some(Ok(()))) => json::print_line(io.out, &last, "WeaveProgress")?,
-        Format::Json => {}
-    }
-    io.out.flush()?;
-    let end = match ended {
-        None => TurnEnd::Cancelled,
-        Some(Ok(())) => TurnEnd::Answered(last.partial_content),
-        Some(Err(Error::Server(error))) => TurnEnd::Failed(error),
-        Some(Err(other)) => return Err(other),
-    };
-    Ok(Turn { session_id: last.session_id, turn_id: last.turn_id, end })
-}
-
-/// Shows the events of a turn and keeps the last one.
-async fn events(
-    client: &Client,
-    question: &Question,
-    format: Format,
-    view: &mut TurnView,
-    last: &mut WeaveProgress,
-    out: &mut (dyn Write + Send),
-) -> Result<(), Error> {
-    let mut stream = client.stream_weave(request(question)).await?;
-    while let Some(event) = stream.next().await {
-        *last = event?;
-        if format == Format::Text {
-            view.show(last, out)?;
-            out.flush()?;
-        }
-    }
-    if last.stage() == ExecutionStage::Failed {
-        return Err(loom_grpc::Error::new(ErrorCode::Internal, last.message.clone()).into());
-    }
-    Ok(())
-}
-
-fn request(question: &Question) -> WeaveRequest {
-    WeaveRequest {
-        query: question.text.clone(),
-        session_id: question.session.clone().unwrap_or_default(),
-        agent_id: question.agent.clone().unwrap_or_default(),
-        reset_context: question.reset_context,
-        enable_trace: true,
-        cancel_on_disconnect: true,
-        ..WeaveRequest::default()
-    }
 }

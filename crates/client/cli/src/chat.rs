@@ -6,10 +6,14 @@ use loom_base::nearest;
 use loom_grpc::Client;
 use loom_proto::v1::GetSessionRequest;
 
-use crate::ask::{TurnEnd, follow, show_trace};
+use crate::ask::show_trace;
 use crate::error::report;
+use crate::follow::{Following, OnInterrupt, TurnEnd};
 use crate::{ChatArgs, Error, Format, Input, Io, Question};
-use lines::{Line, Lines};
+pub(crate) use lines::{Line, Lines};
+
+/// Invites a person to type, where no line editor does.
+const PROMPT: &str = "> ";
 
 /// What may be said instead of a question.
 const COMMANDS: [(&str, &str); 4] = [
@@ -21,11 +25,12 @@ const COMMANDS: [(&str, &str); 4] = [
 
 /// Talks to an agent until the input ends, `/quit`, or Ctrl-C at the prompt. Ctrl-C while a turn runs cancels the turn.
 ///
-/// At a terminal a failed turn is told and the conversation goes on; of plain lines, the first failure or cancel ends
-/// it, as in a script.
+/// At a terminal a failed turn is told and the conversation goes on, and the person there is asked for the approvals that
+/// a turn waits for; of plain lines, the first failure or cancel ends it, as in a script.
 pub async fn chat(client: &Client, args: &ChatArgs, format: Format, io: &mut Io<'_>) -> Result<(), Error> {
     let input = std::mem::take(&mut io.input);
-    let at_terminal = matches!(input, Input::Terminal);
+    let has_editor = matches!(input, Input::Terminal);
+    let at_terminal = has_editor || matches!(input, Input::Person(_));
     if let Some(session_id) = args.session.clone() {
         // A question would start a session under an id that is not known; here one is to be continued.
         tokio::select! {
@@ -41,10 +46,14 @@ pub async fn chat(client: &Client, args: &ChatArgs, format: Format, io: &mut Io<
         Question { session: args.session.clone(), agent: args.agent.clone(), ..Question::default() };
     let mut chat = Chat { client, format, question, last_turn: None };
     loop {
+        if at_terminal && !has_editor {
+            write!(io.out, "{PROMPT}")?;
+            io.out.flush()?;
+        }
         let line = tokio::select! {
             biased;
-            // At a terminal Ctrl-C is a key like others, and the line editor has to put the terminal back in order.
-            () = io.interrupts.raised(), if !at_terminal => return Ok(()),
+            // To the line editor Ctrl-C is a key like others, and it has to put the terminal back in order.
+            () = io.interrupts.raised(), if !has_editor => return Ok(()),
             line = lines.next() => line.map_err(Error::Input)?,
         };
         let Line::Typed(line) = line else { return Ok(()) };
@@ -52,11 +61,11 @@ pub async fn chat(client: &Client, args: &ChatArgs, format: Format, io: &mut Io<
             "" => Ok(()),
             "/quit" => return Ok(()),
             command if command.starts_with('/') => chat.command(command, io).await,
-            question => chat.turn(question, io).await,
+            question => chat.turn(question, at_terminal.then_some(&mut lines), io).await,
         };
         match said {
             Err(error @ (Error::Server(_) | Error::Interrupted)) if at_terminal => {
-                // A cancelled turn has said so itself.
+                // A turn that was cancelled or left has said so itself.
                 if !matches!(error, Error::Interrupted) {
                     report(&error, format, io.out)?;
                 }
@@ -76,9 +85,11 @@ struct Chat<'a> {
 }
 
 impl Chat<'_> {
-    async fn turn(&mut self, text: &str, io: &mut Io<'_>) -> Result<(), Error> {
+    async fn turn(&mut self, text: &str, person: Option<&mut Lines>, io: &mut Io<'_>) -> Result<(), Error> {
         self.question.text = text.to_owned();
-        let turn = follow(self.client, &self.question, self.format, io).await?;
+        let stream = self.question.stream(self.client, io);
+        let following = Following::new(self.client, self.format, OnInterrupt::Cancel);
+        let turn = following.follow(stream, person, io).await?;
         if !turn.turn_id.is_empty() {
             // The server has accepted the question, and with it the reset.
             self.question.reset_context = false;
@@ -87,7 +98,7 @@ impl Chat<'_> {
         }
         match turn.end {
             TurnEnd::Answered(_) => Ok(()),
-            TurnEnd::Cancelled => Err(Error::Interrupted),
+            TurnEnd::Cancelled | TurnEnd::Left => Err(Error::Interrupted),
             TurnEnd::Failed(error) => Err(error.into()),
         }
     }

@@ -23,6 +23,12 @@ pub enum Error {
     /// The user interrupted the command.
     #[error("interrupted")]
     Interrupted,
+    /// What is stored is not what it should be.
+    #[error("{count} things in the store are wrong")]
+    Violations {
+        /// How many.
+        count: i64,
+    },
     /// The server says so of itself.
     #[error("the server is {status}")]
     Unhealthy {
@@ -37,6 +43,7 @@ impl Error {
         match self {
             Self::Server(error) => Some(error.code),
             Self::Interrupted => Some(ErrorCode::Cancelled),
+            Self::Violations { .. } => Some(ErrorCode::StoreCorrupt),
             Self::Output(_) | Self::Input(_) | Self::Unhealthy { .. } => None,
         }
     }
@@ -46,7 +53,11 @@ impl Error {
         match self {
             Self::Server(error) => Exit::of(error.code),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
-            Self::Output(_) | Self::Input(_) | Self::Interrupted | Self::Unhealthy { .. } => Exit::Failed,
+            Self::Output(_)
+            | Self::Input(_)
+            | Self::Interrupted
+            | Self::Violations { .. }
+            | Self::Unhealthy { .. } => Exit::Failed,
         }
     }
 }

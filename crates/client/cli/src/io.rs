@@ -1,8 +1,9 @@
 //! What a command reads from and writes to, passed in by the binary.
 
 use std::io::{BufRead, Write};
+use std::sync::Arc;
 
-use loom_base::Clock;
+use loom_base::{Clock, IdSource};
 
 use crate::Interrupts;
 
@@ -34,6 +35,8 @@ pub enum Input {
     Nothing,
     /// The terminal, with a line editor.
     Terminal,
+    /// A person at a terminal that no line editor can work with.
+    Person(Box<dyn BufRead + Send>),
     /// Plain lines; the first turn that fails ends the chat.
     Lines(Box<dyn BufRead + Send>),
 }
@@ -46,8 +49,10 @@ pub struct Io<'a> {
     pub style: Style,
     /// Where the lines of a chat come from; a chat takes it.
     pub input: Input,
-    /// Tells how long turns take.
-    pub clock: &'a dyn Clock,
+    /// Tells how long turns take, and times the waits for a server that is lost.
+    pub clock: Arc<dyn Clock>,
+    /// Names questions, so that one can be sent again.
+    pub ids: &'a dyn IdSource,
     /// Ctrl-C.
     pub interrupts: Interrupts,
 }

@@ -18,8 +18,10 @@
 mod args;
 mod ask;
 mod chat;
+mod db;
 mod error;
 mod exit;
+mod follow;
 mod interrupts;
 mod io;
 mod json;
@@ -28,12 +30,14 @@ pub mod render;
 mod run;
 
 pub use args::{
-    AgentCommand, BackendArgs, BackendChoice, BackendCommand, ChatArgs, Cli, Command, ConfigArgs,
-    ConfigCommand, ConnectionArgs, DEFAULT_SERVER, LocalCommand, PatternCommand, PatternQuery,
-    QuickstartArgs, ServeArgs, ServerCommand, SessionCommand, Setting, Task, ToolCommand, TraceCommand,
+    AgentCommand, ApprovalAnswer, ApprovalCommand, BackendArgs, BackendChoice, BackendCommand, ChatArgs, Cli,
+    Command, ConfigArgs, ConfigCommand, ConnectionArgs, DEFAULT_SERVER, DbArgs, DbCommand, EffectCommand,
+    EffectOutcome, LocalCommand, PageArgs, PatternCommand, PatternQuery, QuickstartArgs, ServeArgs,
+    ServerCommand, SessionCommand, Setting, StoreArgs, Task, ToolCommand, TraceCommand, TurnCommand,
 };
 pub use ask::{Asked, Outcome, Question, ask};
 pub use chat::chat;
+pub use db::{StoreAnswer, show_store};
 pub use error::{Error, report};
 pub use exit::Exit;
 pub use interrupts::Interrupts;

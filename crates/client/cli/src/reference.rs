@@ -12,8 +12,8 @@ const INTRODUCTION: &str = "\
 
 This page is made from the source of `loom-cli` and compared with it by a test: it cannot be out of date.
 
-`quickstart`, `serve`, `config`, `backend` and `pattern validate` need no server; the others ask a running one over
-gRPC and say so when none answers.
+`quickstart`, `serve`, `config`, `backend` and `pattern validate` need no server, `db` only with `--online` or `--server`;
+the others ask a running one over gRPC and say so when none answers.
 ";
 
 const EXIT_CODES: &str = "\

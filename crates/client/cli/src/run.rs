@@ -1,6 +1,9 @@
 //! Runs the commands that need a server.
 
+mod people;
+
 use std::io::Write;
+use std::sync::Arc;
 
 use loom_grpc::{CONNECT_TIMEOUT, Client};
 use loom_proto::v1::{
@@ -15,7 +18,7 @@ use crate::chat::chat;
 use crate::render::{catalog, clean_line, health, sessions};
 use crate::{
     AgentCommand, Error, Format, Io, PatternQuery, ServerCommand, SessionCommand, Style, ToolCommand,
-    TraceCommand, json,
+    TraceCommand, json, show_store,
 };
 
 /// The most agents on a page, as the API has it.
@@ -35,7 +38,7 @@ pub async fn run(command: ServerCommand, target: &Target, io: &mut Io<'_>) -> Re
     let interrupts = io.interrupts.clone();
     let raised = interrupts.raised();
     let client = tokio::select! {
-        client = Client::connect(&target.server, CONNECT_TIMEOUT) => client?,
+        client = Client::connect(&target.server, CONNECT_TIMEOUT, Arc::clone(&io.clock)) => client?,
         () = raised => return Err(Error::Interrupted),
     };
     if let ServerCommand::Chat(args) = &command {
@@ -63,6 +66,9 @@ impl Call {
             ServerCommand::Chat(_) => Ok(()),
             ServerCommand::Agent(command) => self.agent(command, io).await,
             ServerCommand::Session(command) => self.session(command, io).await,
+            ServerCommand::Turn(command) => self.turn(command, io).await,
+            ServerCommand::Effect(command) => self.effect(command, io).await,
+            ServerCommand::Approval(command) => self.approval(command, io).await,
             ServerCommand::Pattern(query) => self.pattern(query, io).await,
             ServerCommand::Trace(TraceCommand::Show { id }) => {
                 show_trace(&self.client, &id, self.format, io).await.map(|_| ())
@@ -75,6 +81,10 @@ impl Call {
                 })
             }
             ServerCommand::Health => self.health(io).await,
+            ServerCommand::Db(command) => {
+                let answer = crate::db::ask(&self.client, command).await?;
+                show_store(&answer, self.format, io)
+            }
         }
     }
 

@@ -1,20 +1,26 @@
 //! The client and its calls.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::Request;
 use tonic::transport::Channel;
 
+use loom_base::Clock;
 use loom_proto::v1;
 use loom_proto::v1::loom_service_client::LoomServiceClient;
 
-use crate::{Error, TurnStream, address};
+use crate::{Error, RequestKey, TurnStream, address};
 
 /// How long a server may take to accept a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a server may take to answer a call that is not a turn. Turns have the limits of their agent.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a server may take to look after its whole store.
+pub const STORE_TIMEOUT: Duration = Duration::from_hours(6);
 
 /// A server that is silent this long while it owes an answer is asked whether it still lives, and has
 /// [`PING_TIMEOUT`] to say so.
@@ -25,20 +31,27 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// A connection to one server. Clones share it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
-    rpc: LoomServiceClient<Channel>,
+    pub(crate) rpc: LoomServiceClient<Channel>,
+    pub(crate) clock: Arc<dyn Clock>,
     address: String,
 }
 
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 macro_rules! calls {
-    ($($(#[$doc:meta])+ $rpc:ident($request:ident) -> $answer:ident;)*) => {
+    ($timeout:ident: $($(#[$doc:meta])+ $rpc:ident($request:ident) -> $answer:ident;)*) => {
         impl Client {
             $(
                 $(#[$doc])+
                 pub async fn $rpc(&self, request: v1::$request) -> Result<v1::$answer, Error> {
                     let mut request = Request::new(request);
-                    request.set_timeout(CALL_TIMEOUT);
+                    request.set_timeout($timeout);
                     let answer = self.rpc.clone().$rpc(request).await;
                     answer.map(tonic::Response::into_inner).map_err(|status| self.error(&status))
                 }
@@ -47,7 +60,19 @@ macro_rules! calls {
     };
 }
 
-calls! {
+calls! { CALL_TIMEOUT:
+    /// Stops a turn. One that is over stays as it is.
+    cancel_turn(CancelTurnRequest) -> CancelTurnResponse;
+    /// Lists the turns that have not ended, in the order they were accepted.
+    list_turns(ListTurnsRequest) -> ListTurnsResponse;
+    /// Lists the tool calls that were cut off and may have taken effect.
+    list_effects(ListEffectsRequest) -> ListEffectsResponse;
+    /// Says what became of such a call.
+    resolve_effect(ResolveEffectRequest) -> ResolveEffectResponse;
+    /// Lists the tool calls that wait for an approval.
+    list_approvals(ListApprovalsRequest) -> ListApprovalsResponse;
+    /// Approves such a call, or refuses it.
+    answer_approval(AnswerApprovalRequest) -> AnswerApprovalResponse;
     /// Starts a session.
     create_session(CreateSessionRequest) -> Session;
     /// Returns one session.
@@ -84,13 +109,27 @@ calls! {
     get_server_config(GetServerConfigRequest) -> ServerConfig;
     /// Says whether the store works.
     get_storage_status(GetStorageStatusRequest) -> GetStorageStatusResponse;
+    /// Says what the store is and how much it holds.
+    describe_store(DescribeStoreRequest) -> DescribeStoreResponse;
+}
+
+calls! { STORE_TIMEOUT:
+    /// Compares all that is stored with what its journals say.
+    verify_store(VerifyStoreRequest) -> VerifyStoreResponse;
+    /// Writes a copy of the store to a file on the server.
+    back_up_store(BackUpStoreRequest) -> BackUpStoreResponse;
+    /// Gives the room of what was removed back to the file system.
+    vacuum_store(VacuumStoreRequest) -> VacuumStoreResponse;
+    /// Removes sessions that nobody has used for long.
+    clean_up_store(CleanUpStoreRequest) -> CleanUpStoreResponse;
 }
 
 impl Client {
-    /// Connects to `endpoint`, `http://host:port` or `host:port`, within `timeout`; see [`CONNECT_TIMEOUT`].
+    /// Connects to `endpoint`, `http://host:port` or `host:port`, within `timeout`; see [`CONNECT_TIMEOUT`]. `clock` times
+    /// the pauses before a lost turn is looked for again.
     ///
     /// Nobody there is [`ErrorCode::ServerUnreachable`](loom_base::ErrorCode::ServerUnreachable).
-    pub async fn connect(endpoint: &str, timeout: Duration) -> Result<Self, Error> {
+    pub async fn connect(endpoint: &str, timeout: Duration, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let parsed = address::parse(endpoint)?
             .connect_timeout(timeout)
             .tcp_nodelay(true)
@@ -98,7 +137,7 @@ impl Client {
             .keep_alive_timeout(PING_TIMEOUT);
         let channel = parsed.connect().await.map_err(|_| Error::unreachable(endpoint))?;
         let rpc = LoomServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { rpc, address: endpoint.to_owned() })
+        Ok(Self { rpc, clock, address: endpoint.to_owned() })
     }
 
     /// The server's address, as it was given.
@@ -112,14 +151,23 @@ impl Client {
         answer.map(tonic::Response::into_inner).map_err(|status| self.error(&status))
     }
 
-    /// Asks a question and follows the turn. Text comes as `delta`, whatever the request's `stream_mode` says.
-    pub async fn stream_weave(&self, mut request: v1::WeaveRequest) -> Result<TurnStream, Error> {
+    /// Asks a question, once the stream is read, and follows the turn through lost connections and restarts of the
+    /// server. Text comes as `delta`, whatever the request's `stream_mode` says. A question that may not have been
+    /// accepted is asked again only under a `key`.
+    ///
+    /// A lost connection cancels a turn that asked for `cancel_on_disconnect`: there is nothing to find again then.
+    pub fn stream_weave(&self, mut request: v1::WeaveRequest, key: Option<RequestKey>) -> TurnStream {
         request.set_stream_mode(v1::StreamMode::Delta);
-        let answer = self.rpc.clone().stream_weave(request).await.map_err(|status| self.error(&status))?;
-        Ok(TurnStream::new(answer.into_inner(), self.address.clone()))
+        TurnStream::of_question(self.clone(), request, key)
     }
 
-    fn error(&self, status: &tonic::Status) -> Error {
+    /// Follows a turn that was accepted before, from its beginning or after an event, as [`Self::stream_weave`] does.
+    pub fn stream_turn(&self, mut request: v1::StreamTurnRequest) -> TurnStream {
+        request.set_stream_mode(v1::StreamMode::Delta);
+        TurnStream::of_turn(self.clone(), request)
+    }
+
+    pub(crate) fn error(&self, status: &tonic::Status) -> Error {
         Error::from_status(status, &self.address)
     }
 }

@@ -22,6 +22,12 @@ pub enum ResourceKind {
     Agent,
     /// A conversation and what was said in it.
     Session,
+    /// One turn of a conversation, while it runs and after.
+    Turn,
+    /// A tool call that may have taken effect.
+    Effect,
+    /// A tool call that waits for an approval.
+    Approval,
     /// A pattern of the library.
     Pattern,
     /// A tool's definition.

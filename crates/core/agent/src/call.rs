@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use loom_base::{CallId, Digest};
+use loom_base::{CallId, Digest, Timestamp};
 use loom_tools::EffectClass;
 
 /// A call as it arrives with an answer.
@@ -55,6 +55,8 @@ pub struct Call {
     pub request: CallRequest,
     /// How far it is.
     pub state: CallState,
+    /// When its approval is of no use any more, for a call that needs one.
+    pub approval_expires_at: Option<Timestamp>,
 }
 
 /// How far a call is. Effects are named by their number within the turn.

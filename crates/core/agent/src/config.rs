@@ -9,6 +9,7 @@ use loom_base::{Deadline, EffectId, NanoUsd};
 
 /// Everything a turn is run by.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TurnConfig {
     /// When to stop.
     pub limits: Limits,
@@ -16,12 +17,15 @@ pub struct TurnConfig {
     pub backoff: Backoff,
     /// What to do about a call whose outcome nobody knows.
     pub on_unknown: OnUnknown,
+    /// How long an approval may be given, and then used.
+    pub approval_time: ApprovalTime,
     /// Where hooks run.
     pub hooks: BTreeSet<HookPoint>,
 }
 
 /// When a turn stops for want of an answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// Answers asked of the model.
     pub model_calls: u32,
@@ -37,7 +41,9 @@ pub struct Limits {
     pub tokens: Option<u64>,
     /// Money spent over the whole turn.
     pub cost: Option<NanoUsd>,
-    /// When it is too late.
+    /// Time the turn may work. Waiting for people is not work.
+    pub time: Option<Duration>,
+    /// When it is too late, whatever it waits for.
     pub deadline: Option<Deadline>,
 }
 
@@ -51,8 +57,20 @@ impl Default for Limits {
             attempts: 3,
             tokens: None,
             cost: None,
+            time: None,
             deadline: None,
         }
+    }
+}
+
+/// How long an approval may be given, and then used: an hour, unless policy says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ApprovalTime(pub Duration);
+
+impl Default for ApprovalTime {
+    fn default() -> Self {
+        Self(Duration::from_hours(1))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use loom_base::{CallId, EffectId, ErrorCode, MessageId};
+use loom_base::{CallId, EffectId, ErrorCode, MessageId, Timestamp};
 use loom_llm::FinishReason;
 
 use crate::HookPoint;
@@ -46,6 +46,8 @@ pub enum Effect {
         effect: EffectId,
         /// The call.
         call: CallId,
+        /// When an approval comes too late.
+        expires_at: Timestamp,
     },
     /// Put a call's question to the user. Answered by `Answered`.
     AskUser {

@@ -1,5 +1,6 @@
 //! What happens to a turn.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,8 @@ pub enum EventKind {
         effect: u32,
         /// What became of it.
         resolution: Resolution,
+        /// Who said so.
+        by: Arc<str>,
     },
     /// The hooks of a point ended.
     HookDone {
@@ -107,11 +110,18 @@ pub enum EventKind {
     Approved {
         /// The request.
         effect: u32,
+        /// Who approved it.
+        by: Arc<str>,
     },
-    /// A call was refused.
+    /// A call was refused, or nobody said anything in time.
     Denied {
         /// The request.
         effect: u32,
+        /// Who refused it; `None` when its time ran out.
+        by: Option<Arc<str>>,
+        /// Why, in their words, for the model to read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Arc<str>>,
     },
     /// The user answered a question.
     Answered {
@@ -165,8 +175,8 @@ impl EventKind {
             | Self::EffectResolved { effect, .. }
             | Self::HookDone { effect, .. }
             | Self::TimerFired { effect }
-            | Self::Approved { effect }
-            | Self::Denied { effect }
+            | Self::Approved { effect, .. }
+            | Self::Denied { effect, .. }
             | Self::Answered { effect }
             | Self::DelegateDone { effect, .. }
             | Self::CompactDone { effect, .. } => Some(*effect),

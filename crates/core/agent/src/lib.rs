@@ -19,11 +19,13 @@ mod call;
 mod config;
 mod effect;
 mod event;
+mod outstanding;
 mod tool_phase;
 mod turn;
+mod working_time;
 
 pub use call::{Call, CallKind, CallOutcome, CallRequest, CallState, Verdict};
-pub use config::{Backoff, HookPoint, Limits, OnUnknown, TurnConfig};
+pub use config::{ApprovalTime, Backoff, HookPoint, Limits, OnUnknown, TurnConfig};
 pub use effect::{Effect, Failure, Limit, Outcome};
 pub use event::{Event, EventKind, Resolution};
 pub use turn::{ProtocolError, RULES_VERSION, Spent, State, Turn};

@@ -27,13 +27,19 @@ impl Turn {
             admitted += 1;
             self.spent.tool_calls += 1;
             if verdict == Verdict::Ask {
-                let effect = self.open(Open::Call(position));
-                self.calls[position].state = CallState::AwaitingApproval(effect.number);
-                effects
-                    .push(Effect::RequestApproval { effect, call: self.calls[position].request.id.clone() });
+                self.request_approval(position, effects);
             }
         }
         self.dispatch(effects);
+    }
+
+    fn request_approval(&mut self, position: usize, effects: &mut Vec<Effect>) {
+        let effect = self.open(Open::Call(position));
+        let expires_at = self.now + self.config.approval_time.0;
+        let call = &mut self.calls[position];
+        call.state = CallState::AwaitingApproval(effect.number);
+        call.approval_expires_at = Some(expires_at);
+        effects.push(Effect::RequestApproval { effect, call: call.request.id.clone(), expires_at });
     }
 
     pub(crate) fn call_is_answered_by(&self, position: usize, answer: &EventKind) -> bool {
@@ -84,7 +90,12 @@ impl Turn {
                 Some(if *succeeded { CallOutcome::Succeeded } else { CallOutcome::Failed })
             }
             (EventKind::Denied { .. }, _) => Some(CallOutcome::Denied),
-            // Approved, or known not to have happened: it runs (again), under an id of its own.
+            (EventKind::EffectResolved { .. }, _) => {
+                // Whoever says that it did not happen wants it done: that stands for an approval.
+                self.calls[position].approval_expires_at = None;
+                None
+            }
+            // Approved: it runs, unless that came too late, under an id of its own.
             _ => None,
         };
         self.open.remove(&number);
@@ -101,6 +112,10 @@ impl Turn {
         let mut taken = self.calls.iter().filter(|call| call.state.takes_slot()).count();
         for position in 0..self.calls.len() {
             if self.calls[position].state != CallState::Pending || taken >= slots {
+                continue;
+            }
+            if self.calls[position].approval_expires_at.is_some_and(|expiry| expiry < self.now) {
+                self.settle(position, CallOutcome::Denied, effects);
                 continue;
             }
             let effect = self.open(Open::Call(position));

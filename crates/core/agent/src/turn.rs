@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use loom_base::{EffectId, ErrorCode, MessageId, NanoUsd, Timestamp, TurnId};
 use loom_llm::{FinishReason, Usage};
 
+use crate::working_time::WorkingTime;
 use crate::{Call, CallState, Effect, Event, EventKind, Failure, HookPoint, Limit, Outcome, TurnConfig};
 
 /// The version of the rules below. A change of behaviour raises it, and old turns replay under the old rules.
@@ -93,8 +94,10 @@ pub enum ProtocolError {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Open {
     Llm,
-    Backoff,
-    Deadline,
+    /// The wait before the next attempt, and when it is over.
+    Backoff(Timestamp),
+    /// The end of the turn's time, and when that is.
+    Deadline(Timestamp),
     Hook,
     Compaction,
     /// Work for the call at this position of [`Turn::calls`].
@@ -115,6 +118,9 @@ pub struct Turn {
     last_effect: u32,
     pub(crate) open: BTreeMap<u32, Open>,
     settling: BTreeSet<u32>,
+    /// When the latest event happened.
+    pub(crate) now: Timestamp,
+    pub(crate) work: WorkingTime,
 }
 
 impl Turn {
@@ -132,6 +138,8 @@ impl Turn {
             last_effect: 0,
             open: BTreeMap::new(),
             settling: BTreeSet::new(),
+            now: Timestamp::default(),
+            work: WorkingTime::default(),
         }
     }
 
@@ -191,24 +199,33 @@ impl Turn {
     /// A late or repeated answer changes nothing but what was [`spent`](Self::spent). On an error the turn is
     /// unchanged.
     pub fn apply(&mut self, event: &Event) -> Result<Vec<Effect>, ProtocolError> {
+        let before = std::mem::replace(&mut self.now, event.at);
         let mut effects = Vec::new();
-        match &event.kind {
-            EventKind::UserMessage { .. } => self.start(event.at, &mut effects)?,
-            EventKind::CancelRequested => self.end(Outcome::Cancelled, &mut effects),
-            EventKind::BudgetExceeded => self.end(Outcome::Failed(Failure::Budget), &mut effects),
-            answer => self.take_answer(answer, &mut effects)?,
+        let taken = match &event.kind {
+            EventKind::UserMessage { .. } => self.start(&mut effects),
+            EventKind::CancelRequested => {
+                self.end(Outcome::Cancelled, &mut effects);
+                Ok(())
+            }
+            EventKind::BudgetExceeded => {
+                self.end(Outcome::Failed(Failure::Budget), &mut effects);
+                Ok(())
+            }
+            answer => self.take_answer(answer, &mut effects),
+        };
+        if let Err(refused) = taken {
+            self.now = before;
+            return Err(refused);
         }
+        self.watch_time(&mut effects);
         Ok(effects)
     }
 
-    fn start(&mut self, at: Timestamp, effects: &mut Vec<Effect>) -> Result<(), ProtocolError> {
+    fn start(&mut self, effects: &mut Vec<Effect>) -> Result<(), ProtocolError> {
         if self.state != State::Idle {
             return Err(ProtocolError::AlreadyStarted);
         }
-        if let Some(deadline) = self.config.limits.deadline {
-            let effect = self.open(Open::Deadline);
-            effects.push(Effect::StartTimer { effect, delay: deadline.since(at) });
-        }
+        self.watch_time(effects);
         self.pass_hook(HookPoint::TurnStart, effects);
         Ok(())
     }
@@ -244,7 +261,7 @@ impl Turn {
     fn is_answered_by(&self, open: Open, answer: &EventKind) -> bool {
         match open {
             Open::Llm => matches!(answer, EventKind::LlmDone { .. } | EventKind::LlmFailed { .. }),
-            Open::Backoff | Open::Deadline => matches!(answer, EventKind::TimerFired { .. }),
+            Open::Backoff(_) | Open::Deadline(_) => matches!(answer, EventKind::TimerFired { .. }),
             Open::Hook => matches!(answer, EventKind::HookDone { .. }),
             Open::Compaction => matches!(answer, EventKind::CompactDone { .. }),
             Open::Call(position) => self.call_is_answered_by(position, answer),
@@ -258,7 +275,8 @@ impl Turn {
                 self.spent.model_calls += 1;
                 self.compacted = false;
                 self.answer = Some((*message, *finish));
-                let pending = |request| Call { request, state: CallState::Pending };
+                let pending =
+                    |request| Call { request, state: CallState::Pending, approval_expires_at: None };
                 self.calls = calls.iter().cloned().map(pending).collect();
                 self.pass_hook(HookPoint::AfterModel, effects);
             }
@@ -303,7 +321,7 @@ impl Turn {
         let failed = EffectId { turn: self.id, number };
         let delay = retry_after.unwrap_or_else(|| self.config.backoff.delay(attempt, failed));
         if *retryable && may_try_again && delay <= self.config.backoff.longest_asked {
-            let effect = self.open(Open::Backoff);
+            let effect = self.open(Open::Backoff(self.now + delay));
             self.state = State::AwaitingBackoff { effect: effect.number, attempt };
             return effects.push(Effect::StartTimer { effect, delay });
         }

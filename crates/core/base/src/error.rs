@@ -157,10 +157,28 @@ error_codes! {
     AgentInUse "LOOM_AGENT_IN_USE" FailedPrecondition Never;
     /// No session has that id.
     SessionNotFound "LOOM_SESSION_NOT_FOUND" NotFound Never;
+    /// Another instance that shares the store holds the session.
+    SessionElsewhere "LOOM_SESSION_ELSEWHERE" Unavailable Later;
     /// The session belongs to another agent than the one named.
     SessionAgentMismatch "LOOM_SESSION_AGENT_MISMATCH" FailedPrecondition Never;
     /// No turn has that id.
     TurnNotFound "LOOM_TURN_NOT_FOUND" NotFound Never;
+    /// The turn was taken up again several times and got no further.
+    TurnQuarantined "LOOM_TURN_QUARANTINED" FailedPrecondition Never;
+    /// No call whose outcome is unknown has that effect.
+    EffectNotFound "LOOM_EFFECT_NOT_FOUND" NotFound Never;
+    /// Someone said before what became of that effect.
+    EffectResolved "LOOM_EFFECT_RESOLVED" FailedPrecondition Never;
+    /// Nothing waits for an approval under that id.
+    ApprovalNotFound "LOOM_APPROVAL_NOT_FOUND" NotFound Never;
+    /// The approval was given too late.
+    ApprovalExpired "LOOM_APPROVAL_EXPIRED" FailedPrecondition Never;
+    /// The approval was given for other arguments than the call's.
+    ApprovalMismatch "LOOM_APPROVAL_MISMATCH" FailedPrecondition Never;
+    /// The idempotency key was used for another request.
+    IdempotencyConflict "LOOM_IDEMPOTENCY_CONFLICT" AlreadyExists Never;
+    /// The place to resume a stream from is not one of that turn's.
+    InvalidCursor "LOOM_INVALID_CURSOR" InvalidArgument Never;
     /// No trace has that id.
     TraceNotFound "LOOM_TRACE_NOT_FOUND" NotFound Never;
     /// No pattern has that name.
@@ -193,6 +211,8 @@ error_codes! {
     BackendUnavailable "LOOM_BACKEND_UNAVAILABLE" Unavailable Later;
     /// A tool call failed.
     ToolFailed "LOOM_TOOL_FAILED" FailedPrecondition Never;
+    /// The session is at work on another message, and this one was not to wait.
+    SessionBusy "LOOM_SESSION_BUSY" Aborted Later;
     /// Too many messages wait in one session.
     QueueFull "LOOM_QUEUE_FULL" ResourceExhausted Later;
     /// The server works on as many requests as it is allowed to.
@@ -213,6 +233,12 @@ error_codes! {
     StoreForeign "LOOM_STORE_FOREIGN" FailedPrecondition Never;
     /// The store was written by a newer Loom.
     StoreTooNew "LOOM_STORE_TOO_NEW" FailedPrecondition Never;
+    /// This kind of store has tools of its own for that.
+    StoreUnsupported "LOOM_STORE_UNSUPPORTED" FailedPrecondition Never;
+    /// A file of that name is there already.
+    BackupExists "LOOM_BACKUP_EXISTS" AlreadyExists Never;
+    /// No backup is under that name.
+    BackupNotFound "LOOM_BACKUP_NOT_FOUND" NotFound Never;
     /// The store does not answer or cannot write.
     StoreUnavailable "LOOM_STORE_UNAVAILABLE" Unavailable Later;
     /// Another writer was first; read again.

@@ -148,6 +148,8 @@ uuid_ids! {
     TurnId "turn_";
     /// One stored message.
     MessageId "msg_";
+    /// One Loom among those that share a store, for as long as it is without a break.
+    InstanceId "inst_";
 }
 
 text_ids! {
@@ -220,6 +222,21 @@ impl fmt::Display for EffectId {
     }
 }
 
+impl FromStr for EffectId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let parts = text.split_once('.');
+        let id = parts
+            .and_then(|(turn, number)| Some(Self { turn: turn.parse().ok()?, number: number.parse().ok()? }));
+        id.ok_or_else(|| IdError {
+            kind: "EffectId",
+            text: text.chars().take(MAX_TEXT_ID_BYTES).collect(),
+            expected: "expected a turn's id, a dot and a number",
+        })
+    }
+}
+
 /// A W3C trace id: 32 lower-case hexadecimal digits, not all zero (Trace Context, §3.2.2.3).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TraceId(u128);
@@ -284,6 +301,8 @@ mod tests {
             prop_assert_eq!(turn.to_string().parse::<TurnId>().unwrap(), turn);
             let json = serde_json::to_string(&turn).unwrap();
             prop_assert_eq!(serde_json::from_str::<TurnId>(&json).unwrap(), turn);
+            let effect = EffectId { turn, number: 7 };
+            prop_assert_eq!(effect.to_string().parse::<EffectId>().unwrap(), effect);
         }
 
         #[test]
@@ -291,6 +310,7 @@ mod tests {
             let _ = text.parse::<TurnId>();
             let _ = text.parse::<SessionId>();
             let _ = text.parse::<TraceId>();
+            let _ = text.parse::<EffectId>();
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod digest;
 mod error;
+mod fail_point;
 mod id;
 mod money;
 mod nearest;
@@ -14,7 +15,12 @@ mod variables;
 
 pub use digest::{Digest, canonical_json};
 pub use error::{Category, ErrorCode, Retry};
-pub use id::{AgentId, CallId, EffectId, IdError, IdSource, MessageId, SessionId, TraceId, TurnId};
+pub use fail_point::FailPoint;
+#[cfg(feature = "failpoints")]
+pub use fail_point::{Armed, FailPointError};
+pub use id::{
+    AgentId, CallId, EffectId, IdError, IdSource, InstanceId, MessageId, SessionId, TraceId, TurnId,
+};
 pub use money::NanoUsd;
 pub use nearest::nearest;
 pub use secret::Secret;

@@ -27,6 +27,12 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
+    /// The moment that much earlier.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+    }
+
     /// The time from `earlier` to this moment; zero when `earlier` is in fact later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -82,6 +88,10 @@ pub type Deadline = Timestamp;
 pub trait Clock: Send + Sync {
     /// The present moment. It may step when the machine's clock is set; it is never used to order events.
     fn now(&self) -> Timestamp;
+
+    /// Time that has passed since a moment of the clock's own choosing. It never steps: what must not be believed for too
+    /// long, such as a lease, is measured by it.
+    fn monotonic(&self) -> Duration;
 
     /// Returns once `span` has passed.
     async fn sleep(&self, span: Duration);

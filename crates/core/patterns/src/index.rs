@@ -1,11 +1,11 @@
 //! The ranked search: BM25F over the fields of patterns (Robertson and Zaragoza, "The Probabilistic Relevance Framework:
 //! BM25 and Beyond", 2009, §3.6), and what its scores are worth.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use crate::Pattern;
-use crate::terms::terms;
+use crate::terms::{Term, terms};
 
 /// How fast more weight of a term stops to matter: higher than the usual 1.2, so that a word in a title stays worth more
 /// than one that an example question happens to use.
@@ -42,27 +42,31 @@ type Field = for<'a> fn(&'a Pattern) -> Vec<&'a str>;
 /// How often each term stands in each field of one pattern. Made once for each version of a pattern.
 #[derive(Debug, Default)]
 pub(crate) struct PatternTerms {
-    counts: Vec<(Arc<str>, [f64; FIELDS.len()])>,
+    /// Sorted by term.
+    counts: Vec<(Term, [u32; FIELDS.len()])>,
     /// The words of each field.
-    lengths: [f64; FIELDS.len()],
+    lengths: [u32; FIELDS.len()],
 }
 
 impl PatternTerms {
     pub(crate) fn of(pattern: &Pattern) -> Self {
-        let mut counts: HashMap<String, [f64; FIELDS.len()]> = HashMap::new();
-        let mut lengths = [0.0; FIELDS.len()];
-        for (number, ((field, _), length)) in FIELDS.iter().zip(&mut lengths).enumerate() {
+        let mut found = Vec::new();
+        for (number, (field, _)) in FIELDS.iter().enumerate() {
             for sentence in field(pattern) {
-                let mut count = |term| counts.entry(term).or_default()[number] += 1.0;
-                let terms = terms(sentence);
-                for word in terms.words {
-                    *length += 1.0;
-                    count(word);
-                }
-                terms.pairs.into_iter().for_each(count);
+                terms(sentence, |term| found.push((term, number)));
             }
         }
-        Self { counts: counts.into_iter().map(|(term, counts)| (term.into(), counts)).collect(), lengths }
+        found.sort_unstable();
+        let mut result = Self::default();
+        for same in found.chunk_by(|a, b| a.0 == b.0) {
+            let mut counts = [0; FIELDS.len()];
+            for (term, number) in same {
+                counts[*number] += 1;
+                result.lengths[*number] += u32::from(!term.is_pair());
+            }
+            result.counts.push((same[0].0, counts));
+        }
+        result
     }
 }
 
@@ -77,54 +81,49 @@ pub(crate) struct Hit {
 /// An inverted index: for each term, how much it is worth in each pattern that has it.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    postings: HashMap<Arc<str>, Posting>,
+    /// Sorted by term.
+    postings: Vec<Posting>,
+    /// (pattern, inverse document frequency × saturated weighted frequency), those of one term side by side.
+    worths: Vec<(usize, f64)>,
     /// The worth of the rarest term there can be.
     rarest: f64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Posting {
-    /// (pattern, inverse document frequency × saturated weighted frequency)
-    worths: Vec<(usize, f64)>,
+    term: Term,
+    /// Where in the worths its own are.
+    place: Range<usize>,
     best: f64,
 }
 
 impl Index {
     /// The index of patterns whose terms are `documents`.
     #[expect(clippy::cast_precision_loss, reason = "there are far fewer than 2^52 patterns")]
-    pub(crate) fn build(documents: &[Arc<PatternTerms>]) -> Self {
+    pub(crate) fn build(documents: &[&PatternTerms]) -> Self {
         let total = documents.len() as f64;
-        let mut average = [0.0; FIELDS.len()];
-        for document in documents {
-            for (average, length) in average.iter_mut().zip(document.lengths) {
-                *average += length / total;
-            }
+        let frequencies = frequencies(documents);
+        let mut worths = Vec::with_capacity(frequencies.len());
+        let mut postings = Vec::new();
+        for same in frequencies.chunk_by(|a, b| a.0 == b.0) {
+            let (term, ..) = same[0];
+            let weight = if term.is_pair() { PAIR_WEIGHT } else { 1.0 };
+            let idf = weight * inverse_document_frequency(total, same.len() as f64);
+            let begin = worths.len();
+            worths.extend(
+                same.iter().map(|(_, document, frequency)| (*document, idf * frequency / (K1 + frequency))),
+            );
+            let best = worths[begin..].iter().fold(0.0, |best: f64, (_, worth)| best.max(*worth));
+            postings.push(Posting { term, place: begin..worths.len(), best });
         }
-        let mut postings: HashMap<Arc<str>, Posting> = HashMap::new();
-        for (number, document) in documents.iter().enumerate() {
-            let mut weights = FIELDS.map(|(_, weight)| weight);
-            for ((weight, length), average) in weights.iter_mut().zip(document.lengths).zip(average) {
-                *weight /= 1.0 - B + B * length / average.max(1.0);
-            }
-            for (term, counts) in &document.counts {
-                let frequency: f64 = counts.iter().zip(weights).map(|(count, weight)| count * weight).sum();
-                if let Some(posting) = postings.get_mut(term) {
-                    posting.worths.push((number, frequency));
-                } else {
-                    let posting = Posting { worths: vec![(number, frequency)], best: 0.0 };
-                    postings.insert(Arc::clone(term), posting);
-                }
-            }
-        }
-        for (term, posting) in &mut postings {
-            let weight = if term.contains(' ') { PAIR_WEIGHT } else { 1.0 };
-            let idf = weight * inverse_document_frequency(total, posting.worths.len() as f64);
-            for (_, worth) in &mut posting.worths {
-                *worth = idf * *worth / (K1 + *worth);
-                posting.best = posting.best.max(*worth);
-            }
-        }
-        Self { postings, rarest: inverse_document_frequency(total, 1.0) }
+        Self { postings, worths, rarest: inverse_document_frequency(total, 1.0) }
+    }
+
+    /// What the index knows of `term`, and its worths.
+    fn posting(&self, term: Term) -> Option<(&Posting, &[(usize, f64)])> {
+        let place = self.postings.binary_search_by_key(&term, |posting| posting.term).ok()?;
+        let posting = self.postings.get(place)?;
+        Some((posting, self.worths.get(posting.place.clone())?))
     }
 
     /// The patterns that share a term with `question`, best first; equal ones in the order they were indexed.
@@ -135,18 +134,15 @@ impl Index {
     /// first factor says how much of the question the pattern covers, the second how much there was to cover. Both are
     /// below 1.
     pub(crate) fn search(&self, question: &str) -> Vec<Hit> {
-        let terms = terms(question);
-        let words: BTreeSet<&String> = terms.words.iter().take(MAX_QUESTION_TERMS).collect();
-        let pairs: BTreeSet<&String> = terms.pairs.iter().take(MAX_QUESTION_TERMS).collect();
         let mut scores: BTreeMap<usize, f64> = BTreeMap::new();
         let mut best_possible = 0.0;
-        for term in words.iter().chain(&pairs) {
-            if let Some(posting) = self.postings.get(term.as_str()) {
+        for term in question_terms(question) {
+            if let Some((posting, worths)) = self.posting(term) {
                 best_possible += posting.best;
-                for (document, worth) in &posting.worths {
+                for (document, worth) in worths {
                     *scores.entry(*document).or_default() += worth;
                 }
-            } else if !term.contains(' ') {
+            } else if !term.is_pair() {
                 best_possible += UNKNOWN_WEIGHT * self.rarest;
             }
         }
@@ -157,6 +153,46 @@ impl Index {
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.document.cmp(&b.document)));
         hits
     }
+}
+
+/// For each term of each of `documents` its weighted frequency there, by term and then by document.
+#[expect(clippy::cast_precision_loss, reason = "there are far fewer than 2^52 patterns")]
+fn frequencies(documents: &[&PatternTerms]) -> Vec<(Term, usize, f64)> {
+    let total = documents.len() as f64;
+    let mut average = [0.0; FIELDS.len()];
+    for document in documents {
+        for (average, length) in average.iter_mut().zip(document.lengths) {
+            *average += f64::from(length) / total;
+        }
+    }
+    let mut all = Vec::with_capacity(documents.iter().map(|document| document.counts.len()).sum());
+    for (number, document) in documents.iter().enumerate() {
+        let mut weights = FIELDS.map(|(_, weight)| weight);
+        for ((weight, length), average) in weights.iter_mut().zip(document.lengths).zip(average) {
+            *weight /= 1.0 - B + B * f64::from(length) / average.max(1.0);
+        }
+        let frequency = |counts: &[u32; FIELDS.len()]| -> f64 {
+            counts.iter().zip(weights).map(|(count, weight)| f64::from(*count) * weight).sum()
+        };
+        all.extend(document.counts.iter().map(|(term, counts)| (*term, number, frequency(counts))));
+    }
+    // Stable: it keeps the documents in order, and merges their sorted terms sooner than it would sort them.
+    all.sort_by_key(|(term, ..)| *term);
+    all
+}
+
+/// The words and the pairs of `question`, each once.
+fn question_terms(question: &str) -> BTreeSet<Term> {
+    let (mut words, mut pairs) = (0, 0);
+    let mut kept = BTreeSet::new();
+    terms(question, |term| {
+        let seen = if term.is_pair() { &mut pairs } else { &mut words };
+        *seen += 1;
+        if *seen <= MAX_QUESTION_TERMS {
+            kept.insert(term);
+        }
+    });
+    kept
 }
 
 /// Robertson and Spärck Jones' weight in the form that is never negative.

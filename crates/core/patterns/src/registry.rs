@@ -1,6 +1,6 @@
 //! Keeps the patterns of all files, and swaps one snapshot for the next.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -9,8 +9,8 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use loom_base::Digest;
 
-use crate::snapshot::Indexed;
-use crate::{PatternError, Snapshot, Source, parse};
+use crate::snapshot::Entry;
+use crate::{Pattern, PatternError, Snapshot, Source, parse};
 use loom_yaml::Position;
 
 /// Where a file comes from. A pattern of a later layer replaces the one of the same name in an earlier layer.
@@ -67,7 +67,7 @@ struct File {
     seen: Option<Digest>,
     problem: Option<PatternError>,
     good: Option<Digest>,
-    patterns: Vec<Indexed>,
+    patterns: Vec<Entry>,
 }
 
 impl Default for Registry {
@@ -159,7 +159,7 @@ impl File {
 }
 
 /// What a text says.
-type Read = Result<Vec<Indexed>, PatternError>;
+type Read = Result<Vec<Entry>, PatternError>;
 
 /// A text to read.
 struct Unread {
@@ -171,7 +171,7 @@ struct Unread {
 impl Unread {
     fn read(&self) -> Read {
         let (_, file) = &self.key;
-        Ok(parse(file, &self.text)?.into_iter().map(Indexed::new).collect())
+        Ok(parse(file, &self.text)?.into_iter().map(Entry::new).collect())
     }
 }
 
@@ -197,8 +197,8 @@ fn read_all(texts: &[Unread]) -> Vec<Read> {
 
 /// One entry for each name: the last layer wins, and within a layer the file that is in use already, else the first; the
 /// others there are reported.
-fn merge(files: &BTreeMap<(Layer, Arc<str>), File>, in_use: &Snapshot) -> (Vec<Indexed>, Vec<PatternError>) {
-    let mut entries: BTreeMap<&str, (Layer, &Indexed)> = BTreeMap::new();
+fn merge(files: &BTreeMap<(Layer, Arc<str>), File>, in_use: &Snapshot) -> (Vec<Entry>, Vec<PatternError>) {
+    let mut entries: BTreeMap<&str, (Layer, &Entry)> = BTreeMap::new();
     let mut errors = Vec::new();
     for ((layer, file), content) in files {
         for entry in &content.patterns {
@@ -234,14 +234,14 @@ fn digest(files: &BTreeMap<(Layer, Arc<str>), File>) -> Digest {
     Digest::of(in_use.collect::<String>())
 }
 
+/// The names of the patterns that are new or different in `after`, and of those that are gone.
 fn difference(before: &Snapshot, after: &Snapshot) -> (Vec<String>, Vec<String>) {
-    let names =
-        |snapshot: &Snapshot| -> BTreeSet<String> { snapshot.iter().map(|p| p.name.clone()).collect() };
-    let removed = names(before).difference(&names(after)).cloned().collect();
-    let same =
-        |name: &str, pattern| before.get(name).is_some_and(|old| Arc::ptr_eq(old, pattern) || old == pattern);
-    let changed = after.iter().filter(|p| !same(&p.name, p)).map(|p| p.name.clone()).collect();
-    (changed, removed)
+    let is_same = |pattern: &&Arc<Pattern>| {
+        before.get(&pattern.name).is_some_and(|old| Arc::ptr_eq(old, pattern) || old == *pattern)
+    };
+    let changed = after.iter().filter(|pattern| !is_same(pattern)).map(|pattern| pattern.name.clone());
+    let removed = before.iter().filter(|old| after.get(&old.name).is_none()).map(|old| old.name.clone());
+    (changed.collect(), removed.collect())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! All patterns at one moment.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use loom_base::Digest;
 
@@ -24,51 +24,68 @@ pub struct Match {
     pub confidence: f64,
 }
 
-/// All patterns at one moment, indexed. Never changes; a reload makes another.
+/// All patterns at one moment. Never changes; a reload makes another.
 #[derive(Debug)]
 pub struct Snapshot {
-    patterns: BTreeMap<String, usize>,
-    ranked: Vec<Arc<Pattern>>,
-    index: Index,
+    names: BTreeMap<String, usize>,
+    ranked: Vec<Entry>,
+    index: OnceLock<Index>,
     digest: Digest,
 }
 
-/// A pattern with its terms, which are made once for each of its versions.
+/// A pattern with its terms, which are made once for each of its versions, when it is first indexed.
 #[derive(Clone, Debug)]
-pub(crate) struct Indexed {
+pub(crate) struct Entry {
     pub(crate) pattern: Arc<Pattern>,
-    pub(crate) terms: Arc<PatternTerms>,
+    terms: Arc<OnceLock<PatternTerms>>,
 }
 
-impl Indexed {
+impl Entry {
     pub(crate) fn new(pattern: Pattern) -> Self {
-        let terms = Arc::new(PatternTerms::of(&pattern));
-        Self { pattern: Arc::new(pattern), terms }
+        Self { pattern: Arc::new(pattern), terms: Arc::default() }
+    }
+
+    fn terms(&self) -> &PatternTerms {
+        self.terms.get_or_init(|| PatternTerms::of(&self.pattern))
     }
 }
 
 impl Snapshot {
     /// The snapshot of `entries`, whose names differ; `digest` is that of the texts they were read from.
-    pub(crate) fn new(mut entries: Vec<Indexed>, digest: Digest) -> Self {
+    pub(crate) fn new(mut entries: Vec<Entry>, digest: Digest) -> Self {
         // Search breaks ties by this order: higher priority first, then by name.
         entries.sort_by(|a, b| {
             let by_priority = b.pattern.priority.cmp(&a.pattern.priority);
             by_priority.then_with(|| a.pattern.name.cmp(&b.pattern.name))
         });
-        let terms: Vec<_> = entries.iter().map(|entry| Arc::clone(&entry.terms)).collect();
-        let ranked: Vec<_> = entries.into_iter().map(|entry| entry.pattern).collect();
-        let patterns = ranked.iter().enumerate().map(|(n, pattern)| (pattern.name.clone(), n)).collect();
-        Self { patterns, ranked, index: Index::build(&terms), digest }
+        let names = entries.iter().enumerate().map(|(n, entry)| (entry.pattern.name.clone(), n)).collect();
+        Self { names, ranked: entries, index: OnceLock::new(), digest }
+    }
+
+    /// Makes the index that [`search`](Self::search) needs, so that the first search does not have to.
+    pub fn prepare(&self) {
+        self.index();
+    }
+
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| {
+            let terms: Vec<_> = self.ranked.iter().map(Entry::terms).collect();
+            Index::build(&terms)
+        })
     }
 
     /// The pattern of exactly that name.
     pub fn get(&self, name: &str) -> Option<&Arc<Pattern>> {
-        self.patterns.get(name).and_then(|number| self.ranked.get(*number))
+        self.at(*self.names.get(name)?)
     }
 
     /// All patterns, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Pattern>> {
-        self.patterns.values().filter_map(|number| self.ranked.get(*number))
+        self.names.values().filter_map(|number| self.at(*number))
+    }
+
+    fn at(&self, number: usize) -> Option<&Arc<Pattern>> {
+        self.ranked.get(number).map(|entry| &entry.pattern)
     }
 
     /// How many patterns there are.
@@ -92,9 +109,9 @@ impl Snapshot {
     /// Confidence grows with the share of the question's terms that the pattern covers, weighted by how telling they
     /// are, and with how much there was to cover; it is near 0 when no pattern fits and below 1 always.
     pub fn search(&self, question: &str, limit: usize) -> Vec<Match> {
-        let hits = self.index.search(question).into_iter().take(limit);
+        let hits = self.index().search(question).into_iter().take(limit);
         hits.filter_map(|hit| {
-            let pattern = Arc::clone(self.ranked.get(hit.document)?);
+            let pattern = Arc::clone(self.at(hit.document)?);
             Some(Match { pattern, score: hit.score, confidence: hit.confidence })
         })
         .collect()

@@ -108,14 +108,19 @@ fn cut(content: &str) -> Vec<Piece> {
         if !literal.is_empty() {
             pieces.push(Piece::Literal(std::mem::take(&mut literal)));
         }
-        let name = inside.trim();
-        pieces.push(Piece::Placeholder(name.strip_prefix('.').unwrap_or(name).to_owned()));
+        pieces.push(Piece::Placeholder(placeholder_name(inside).to_owned()));
         rest = behind;
     }
     if !rest.is_empty() {
         pieces.push(Piece::Literal(rest.to_owned()));
     }
     pieces
+}
+
+/// What stands between `{{` and `}}` without what only surrounds it.
+fn placeholder_name(inside: &str) -> &str {
+    let name = inside.trim();
+    name.strip_prefix('.').unwrap_or(name)
 }
 
 fn check_executable(

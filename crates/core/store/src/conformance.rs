@@ -6,12 +6,17 @@
 mod agents;
 mod calls;
 mod fixture;
+mod keys;
+mod leases;
 mod messages;
+mod recovery;
 mod search;
 mod sessions;
 mod spans;
 mod steps;
 mod turns;
+mod upkeep;
+mod waiting;
 
 use futures::future::BoxFuture;
 
@@ -46,14 +51,24 @@ cases! {
         what_is_not_there_is_missing a_message_out_of_place_conflicts one_of_many_concurrent_appends_wins
         a_stale_append_fails_alone queued_steps_commit_in_order an_id_that_is_taken_fails_alone;
     turns: a_journal_is_what_was_written random_turns_replay_to_the_same_state totals_move_by_the_difference
-        unfinished_turns_are_found the_turns_of_a_trace_are_found context_start_moves;
+        unfinished_turns_are_found the_turns_of_a_session_are_listed_in_order the_turns_of_a_trace_are_found context_start_moves;
     calls: a_call_is_asked_started_and_settled calls_are_told_by_answer a_change_of_an_unknown_call_fails_alone;
+    recovery: unfinished_turns_are_listed_in_order recovering_is_counted_until_the_turn_gets_further
+        an_older_owner_recovers_nothing;
+    waiting: approvals_wait_until_answered unknown_calls_wait_until_resolved
+        an_ended_turns_unknown_call_is_resolved_once a_turn_that_waits_is_not_stalled_by_that;
+    keys: a_key_stands_for_one_turn old_keys_are_forgotten;
     messages: messages_are_listed_in_order_and_paged recent_messages_fit_a_budget_and_show_what_does_not
-        content_survives_whatever_it_is;
+        content_survives_whatever_it_is the_messages_of_a_turn_are_found;
     search: all_words_are_found_in_any_order nothing_in_a_query_is_special found_before_and_after_indexing
         search_keeps_to_its_session_and_limit the_better_fit_comes_first;
     agents: versions_follow_each_other a_name_belongs_to_one_agent deletion_keeps_versions_and_frees_the_name;
     spans: spans_are_told_by_trace;
+    leases: a_session_is_claimed_with_its_epoch unfinished_sessions_are_claimed_once
+        one_who_leaves_gives_its_sessions_back;
+    upkeep: what_is_stored_is_counted a_session_is_read_row_by_row_at_one_moment
+        all_sessions_are_found_page_by_page only_idle_sessions_are_removed
+        what_a_database_does_itself_is_refused_by_name;
 }
 
 /// Runs every case, each on a store that `make` opens empty; an error lists all that is wrong.

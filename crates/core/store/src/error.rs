@@ -60,6 +60,14 @@ pub enum Error {
         /// The newest version known.
         known: i64,
     },
+    /// This kind of store does not do that.
+    #[error("{what} is not done on this store: {instead}")]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+        /// What to use instead.
+        instead: String,
+    },
     /// Another process uses the data directory.
     #[error("{directory} is in use by {holder}; stop it, or choose another data directory")]
     Locked {
@@ -75,12 +83,12 @@ impl Error {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Unavailable { .. } => ErrorCode::StoreUnavailable,
-            Self::Conflict { .. } | Self::Fenced { .. } | Self::Exists { .. } | Self::Missing { .. } => {
-                ErrorCode::StoreConflict
-            }
+            Self::Conflict { .. } | Self::Exists { .. } | Self::Missing { .. } => ErrorCode::StoreConflict,
+            Self::Fenced { .. } => ErrorCode::SessionElsewhere,
             Self::Corrupt { .. } => ErrorCode::StoreCorrupt,
             Self::Foreign { .. } => ErrorCode::StoreForeign,
             Self::TooNew { .. } => ErrorCode::StoreTooNew,
+            Self::Unsupported { .. } => ErrorCode::StoreUnsupported,
             Self::Locked { .. } => ErrorCode::DataDirLocked,
         }
     }

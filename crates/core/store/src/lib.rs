@@ -9,11 +9,13 @@ mod agent;
 pub mod conformance;
 mod error;
 mod health;
+mod lease;
 mod message;
 mod page;
 mod session;
 mod span;
 mod turn;
+mod upkeep;
 pub mod words;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 pub use agent::{AgentRecord, AgentSource, AgentStore};
 pub use error::Error;
 pub use health::{HealthStore, PoolUse, StoreKind, StoreStatus};
+pub use lease::{Claim, Claimed, LeaseStore, Renewal};
 pub use message::{MessageHit, MessageRecord, MessageStore, NewMessage, SearchQuery};
 pub use page::{Listed, Page};
 pub use session::{
@@ -28,9 +31,11 @@ pub use session::{
 };
 pub use span::{SpanRecord, SpanStore};
 pub use turn::{
-    Advance, CallChange, CallStart, Journal, NewTurn, PatternUse, Receipt, ToolCallRecord, TurnEnd,
-    TurnRecord, TurnStore,
+    Advance, ApprovalAnswer, CallChange, CallResolution, CallStart, EndNotes, IdempotencyKey, Journal,
+    NewTurn, PatternUse, Receipt, RequestKey, ToolCallRecord, TurnEnd, TurnRecord, TurnStore, UnfinishedTurn,
+    Waiting, WaitingCall, WaitingFor,
 };
+pub use upkeep::{Damage, Removed, SessionReader, Shrunk, StoreCounts, Stored, StoredTurn, UpkeepStore};
 
 /// All stores of one Loom, behind one database.
 #[derive(Clone)]
@@ -45,6 +50,10 @@ pub struct Stores {
     pub agents: Arc<dyn AgentStore>,
     /// Spans beyond those that the journal tells.
     pub spans: Arc<dyn SpanStore>,
+    /// Which of those that share the database owns a session.
+    pub leases: Arc<dyn LeaseStore>,
     /// Whether all that works.
     pub health: Arc<dyn HealthStore>,
+    /// What looks after all of it.
+    pub upkeep: Arc<dyn UpkeepStore>,
 }

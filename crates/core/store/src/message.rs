@@ -69,6 +69,9 @@ pub trait MessageStore: Send + Sync {
     /// one that no longer fits, so that the caller knows whether more were there.
     async fn recent(&self, session: &SessionId, from: u64, tokens: u64) -> Result<Vec<MessageRecord>, Error>;
 
+    /// The messages of the turn that `opening` opens, oldest first, `most` of them.
+    async fn of_turn(&self, opening: MessageId, most: u32) -> Result<Vec<MessageRecord>, Error>;
+
     /// Messages that contain all words of the query, best first. Messages that the index has not reached yet are found
     /// too.
     async fn search(&self, query: &SearchQuery) -> Result<Vec<MessageHit>, Error>;

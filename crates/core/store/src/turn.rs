@@ -1,16 +1,19 @@
 //! Turns, their journals, and the one way in which a turn commits.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use loom_agent::{CallOutcome, Event, Outcome, Spent, TurnConfig};
-use loom_base::{AgentId, CallId, Digest, MessageId, SessionId, Timestamp, TraceId, TurnId};
+use loom_agent::{CallOutcome, Event, Outcome, Resolution, Spent, TurnConfig};
+use loom_base::{AgentId, CallId, Digest, EffectId, MessageId, SessionId, Timestamp, TraceId, TurnId};
 use loom_tools::EffectClass;
 
-use crate::{Error, NewMessage};
+use crate::{Error, Listed, NewMessage, Page};
 
 /// The pattern that was put beside a message, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +22,26 @@ pub struct PatternUse {
     pub name: String,
     /// How well it fits, in 0..1; 1 when the caller forced it.
     pub confidence: f64,
+}
+
+/// What a client calls a request, so that it can send it again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RequestKey {
+    /// Who sent it.
+    pub principal: String,
+    /// What it calls.
+    pub method: String,
+    /// Its name.
+    pub key: String,
+}
+
+/// A [`RequestKey`] with what it was first sent with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// The key.
+    pub key: RequestKey,
+    /// The digest of the request.
+    pub digest: Digest,
 }
 
 /// A turn to accept: everything it will be run by, so that nothing that changes later changes it.
@@ -57,6 +80,54 @@ pub struct TurnEnd {
     pub outcome: Outcome,
     /// When.
     pub ended_at: Timestamp,
+    /// What else clients are told then.
+    pub notes: EndNotes,
+}
+
+/// What clients are told at a turn's end and no event says: kept, so that they can be told again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndNotes {
+    /// The model that answered, as its provider calls it.
+    pub model: Option<String>,
+    /// From acceptance to the first text.
+    pub first_text: Option<Duration>,
+    /// Tokens in the last context, about.
+    pub context_used: u64,
+    /// Tokens it could hold.
+    pub context_room: u64,
+    /// Messages of the session that were stored but no longer in it.
+    pub messages_dropped: u64,
+    /// Whether the model's prices are known.
+    pub priced: bool,
+    /// The tools that the model could call.
+    pub tools: Vec<Arc<str>>,
+    /// The text of an answer that broke off.
+    pub partial_text: Option<String>,
+}
+
+/// What someone said of a call that may have taken effect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallResolution {
+    /// What became of it.
+    pub resolution: Resolution,
+    /// Who said so.
+    pub by: String,
+    /// Its result, where it happened.
+    pub result: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What was answered to a request for approval.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalAnswer {
+    /// Whether it may go ahead.
+    pub approved: bool,
+    /// Who answered; `None` when nobody did in time.
+    pub by: Option<String>,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What becomes of a tool call.
@@ -84,7 +155,45 @@ pub enum CallChange {
         /// How.
         start: CallStart,
     },
-    /// It has its one result.
+    /// Someone must approve it.
+    ApprovalAsked {
+        /// The answer that holds it.
+        message: MessageId,
+        /// Its name in that answer.
+        call: CallId,
+        /// The number of the effect that asks.
+        effect: u32,
+        /// When an approval comes too late.
+        expires_at: Timestamp,
+    },
+    /// Someone said whether it may go ahead, or nobody did in time.
+    ApprovalAnswered {
+        /// The answer that holds it.
+        message: MessageId,
+        /// Its name in that answer.
+        call: CallId,
+        /// What was answered.
+        answer: ApprovalAnswer,
+    },
+    /// It was cut off and may have taken effect.
+    Unknown {
+        /// The answer that holds it.
+        message: MessageId,
+        /// Its name in that answer.
+        call: CallId,
+        /// When that was noticed.
+        at: Timestamp,
+    },
+    /// Someone said what became of it.
+    Resolved {
+        /// The answer that holds it.
+        message: MessageId,
+        /// Its name in that answer.
+        call: CallId,
+        /// What they said.
+        resolution: CallResolution,
+    },
+    /// It has its one result. A call that is settled as unknown waits to be resolved from then on.
     Settled {
         /// The answer that holds it.
         message: MessageId,
@@ -92,7 +201,7 @@ pub enum CallChange {
         call: CallId,
         /// What became of it.
         outcome: CallOutcome,
-        /// The result or error as the model reads it.
+        /// Its data as JSON where it succeeded, else what went wrong. The model may be shown less.
         result: String,
         /// Facts for the trace.
         facts: serde_json::Map<String, Value>,
@@ -128,6 +237,8 @@ pub struct Advance {
     pub events: Vec<Event>,
     /// The turn to accept, with the first append.
     pub accept: Option<NewTurn>,
+    /// The key that the request for it was sent under. One that is taken is [`Error::Exists`].
+    pub key: Option<IdempotencyKey>,
     /// Messages to add.
     pub messages: Vec<NewMessage>,
     /// What becomes of tool calls.
@@ -158,6 +269,76 @@ pub struct TurnRecord {
     pub spent: Spent,
     /// How it ended, once it has.
     pub end: Option<TurnEnd>,
+    /// How often it was taken up again after a stop.
+    pub recoveries: u32,
+    /// How often since it last got further.
+    pub stalled: u32,
+}
+
+/// A turn that has not ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnfinishedTurn {
+    /// The turn.
+    pub turn: TurnId,
+    /// Its session.
+    pub session: SessionId,
+    /// The session's owner.
+    pub principal: String,
+    /// The agent.
+    pub agent: AgentId,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// How often it was taken up again after a stop.
+    pub recoveries: u32,
+    /// How often since it last got further.
+    pub stalled: u32,
+}
+
+/// What a call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// Someone to approve it.
+    Approval {
+        /// The number of the effect that asks.
+        effect: u32,
+        /// When an approval comes too late.
+        expires_at: Timestamp,
+    },
+    /// Someone to say what became of it.
+    Resolution {
+        /// The number of its effect.
+        effect: u32,
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+/// A call that waits for someone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WaitingCall {
+    /// Its turn.
+    pub turn: TurnId,
+    /// Whether that turn has ended, so that only the record waits.
+    pub turn_ended: bool,
+    /// Its session.
+    pub session: SessionId,
+    /// The session's owner.
+    pub principal: String,
+    /// The agent.
+    pub agent: AgentId,
+    /// The call.
+    pub call: ToolCallRecord,
+    /// For what.
+    pub waiting: Waiting,
+}
+
+/// Which calls that wait are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitingFor {
+    /// Those that wait for an approval, the one that expires first in front.
+    Approval,
+    /// Those whose outcome nobody knows, the oldest in front.
+    Resolution,
 }
 
 /// A stored tool call.
@@ -177,12 +358,14 @@ pub struct ToolCallRecord {
     pub start: Option<CallStart>,
     /// What became of it.
     pub outcome: Option<CallOutcome>,
-    /// The result or error as the model reads it.
+    /// Its data as JSON where it succeeded, else what went wrong.
     pub result: Option<String>,
     /// Facts for the trace.
     pub facts: serde_json::Map<String, Value>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// What someone, or the tool itself, said later of an outcome that was unknown.
+    pub resolution: Option<CallResolution>,
 }
 
 /// A turn with all that happened in it.
@@ -209,8 +392,40 @@ pub trait TurnStore: Send + Sync {
     /// The turns of a trace in the order they were accepted: the last `most`, where a caller's trace has more.
     async fn of_trace(&self, trace: TraceId, most: u32) -> Result<Vec<TurnId>, Error>;
 
+    /// The turns of a session in the order they were accepted.
+    async fn of_session(&self, session: &SessionId, page: Page) -> Result<Listed<TurnId>, Error>;
+
     /// The session's turn that has not ended, or `None`.
     async fn unfinished(&self, session: &SessionId) -> Result<Option<TurnId>, Error>;
+
+    /// Every turn that has not ended, in the order they were accepted: those of one principal, or all.
+    async fn all_unfinished(
+        &self,
+        principal: Option<&str>,
+        page: Page,
+    ) -> Result<Listed<UnfinishedTurn>, Error>;
+
+    /// Counts that a turn is taken up again after a stop, and returns the turn as it is then. A turn that gets further
+    /// is no longer stalled, and one that only waits for someone is not stalled by that. [`Error::Fenced`] under an older epoch than the session's.
+    async fn recover(&self, session: &SessionId, epoch: u64, turn: TurnId) -> Result<TurnRecord, Error>;
+
+    /// Calls that wait for someone: those of one principal's sessions, or all.
+    async fn waiting(
+        &self,
+        what: WaitingFor,
+        principal: Option<&str>,
+        page: Page,
+    ) -> Result<Listed<WaitingCall>, Error>;
+
+    /// Records what became of an unknown call of a turn that has ended. [`Error::Missing`] when there is no such call,
+    /// [`Error::Conflict`] when someone has said so before.
+    async fn resolve(&self, effect: EffectId, resolution: CallResolution) -> Result<(), Error>;
+
+    /// The turn that a request was answered with, and the digest of that request; `None` for a key that is free.
+    async fn of_key(&self, key: &RequestKey) -> Result<Option<(TurnId, Digest)>, Error>;
+
+    /// Frees the keys that were used before `before`; returns how many.
+    async fn forget_keys(&self, before: Timestamp) -> Result<u64, Error>;
 
     /// The tool calls of some answers of a session, in the order they were asked.
     async fn calls_of(

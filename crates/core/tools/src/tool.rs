@@ -12,7 +12,7 @@ use loom_base::{AgentId, EffectId, ErrorCode, SessionId, TraceId};
 use loom_llm::ToolDefinition;
 
 /// What running a tool does to the world, and so what may be done after a crash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EffectClass {
     /// Nothing: it can run any number of times.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use loom_agent::{Backoff, Limits, OnUnknown, TurnConfig};
+use loom_agent::{ApprovalTime, Backoff, Limits, TurnConfig};
 use loom_base::{Deadline, ErrorCode, Timestamp, TraceId, TurnId};
 use loom_llm::ContentBlock;
 use loom_memory::beside;
-use loom_store::{NewTurn, PatternUse};
+use loom_store::{NewTurn, PatternUse, TurnRecord};
 
 use crate::build::Built;
 use crate::core::{Core, Model};
@@ -23,8 +23,6 @@ pub(crate) struct Prepared {
     pub(crate) pattern: Option<PatternUse>,
     pub(crate) beside: Vec<ContentBlock>,
     pub(crate) trace: TraceId,
-    /// What time it was given.
-    pub(crate) time: Duration,
     pub(crate) at: Timestamp,
 }
 
@@ -40,8 +38,8 @@ impl Prepared {
         let built = core.agents.built(&agent)?;
         let model = core.model_of(&agent.definition)?;
         let at = core.clock.now();
-        let (deadline, time) = deadline(agent.definition.behavior.timeout, request.timeout, asked_at, at);
-        if deadline <= at {
+        let deadline = request.timeout.map(|time| asked_at + time);
+        if let Some(time) = request.timeout.filter(|time| asked_at + *time <= at) {
             return Err(time_over(time));
         }
         let chosen = choose_pattern(&agent.definition, &built, request)?;
@@ -49,7 +47,6 @@ impl Prepared {
         let beside = beside(&[], &request.context, text, agent.definition.memory.kernel);
         Ok(Self {
             config: turn_config(&agent.definition, request, deadline),
-            time,
             pattern: chosen.map(|(used, _)| used),
             trace: request.trace.as_ref().map_or_else(|| TraceId::of_turn(turn), |(trace, _)| *trace),
             beside,
@@ -57,6 +54,29 @@ impl Prepared {
             built,
             model,
             at,
+        })
+    }
+
+    /// Prepares a turn that was accepted before a stop, by what it was accepted with.
+    pub(crate) fn again(core: &Core, agent: Arc<Agent>, turn: &TurnRecord) -> Result<Self, Error> {
+        let accepted = &turn.accepted;
+        let built = core.agents.built(&agent)?;
+        if built.rom.digest != accepted.rom {
+            tracing::warn!(turn.id = %turn.id, "a turn goes on with another fixed context than it began with");
+        }
+        let mut definition = AgentDefinition::clone(&agent.definition);
+        definition.llm.provider = Some(accepted.provider.clone());
+        definition.llm.model = Some(accepted.model.clone());
+        let model = core.model_of(&definition)?;
+        Ok(Self {
+            config: accepted.config.clone(),
+            pattern: accepted.pattern.clone(),
+            trace: accepted.trace,
+            beside: Vec::new(),
+            at: accepted.accepted_at,
+            agent,
+            built,
+            model,
         })
     }
 
@@ -79,23 +99,15 @@ impl Prepared {
     }
 }
 
-/// When a turn that starts at `at` has failed, and the time that it was given: the agent's from its start, the caller's
-/// from when it asked, whichever ends first.
-fn deadline(
-    agents: Duration,
-    callers: Option<Duration>,
-    asked_at: Timestamp,
-    at: Timestamp,
-) -> (Deadline, Duration) {
-    let own = (at + agents, agents);
-    callers.map_or(own, |time| own.min((asked_at + time, time)))
-}
-
 pub(crate) fn time_over(time: Duration) -> Error {
     Error::new(ErrorCode::DeadlineExceeded, format!("the turn's time of {time:?} ran out"))
 }
 
-fn turn_config(definition: &AgentDefinition, request: &TurnRequest, deadline: Deadline) -> TurnConfig {
+fn turn_config(
+    definition: &AgentDefinition,
+    request: &TurnRequest,
+    deadline: Option<Deadline>,
+) -> TurnConfig {
     let behavior = &definition.behavior;
     TurnConfig {
         limits: Limits {
@@ -104,12 +116,13 @@ fn turn_config(definition: &AgentDefinition, request: &TurnRequest, deadline: De
                 .map_or(behavior.max_turns, |rounds| rounds.min(behavior.max_turns)),
             tool_calls: behavior.max_tool_executions,
             calls_per_answer: behavior.max_iterations,
-            deadline: Some(deadline),
+            time: Some(behavior.timeout),
+            deadline,
             ..Limits::default()
         },
         backoff: Backoff::default(),
-        // Nobody can answer yet what became of a call, so the model is told that it is unknown.
-        on_unknown: OnUnknown::Tell,
+        on_unknown: behavior.on_unknown,
+        approval_time: ApprovalTime(definition.permissions.approval_time),
         hooks: std::collections::BTreeSet::new(),
     }
 }
@@ -142,19 +155,4 @@ fn choose_pattern(
         let name = found.pattern.name.clone();
         (PatternUse { name, confidence: found.confidence }, pattern_text(&found.pattern))
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_callers_time_runs_while_the_turn_waits_and_the_agents_does_not() {
-        let [asked_at, at] = [0, 4_000_000].map(Timestamp::from_micros);
-        let [three, ten, hour] = [3, 10, 3_600].map(Duration::from_secs);
-        assert_eq!(deadline(ten, None, asked_at, at), (at + ten, ten));
-        assert_eq!(deadline(ten, Some(hour), asked_at, at), (at + ten, ten));
-        assert_eq!(deadline(ten, Some(ten), asked_at, at), (asked_at + ten, ten));
-        assert!(deadline(ten, Some(three), asked_at, at).0 < at);
-    }
 }

@@ -1,23 +1,28 @@
 //! One session: its mailbox, its recent conversation, its turns one after the other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use loom_agent::{Failure, Limit, Outcome};
-use loom_base::{ErrorCode, SessionId, Timestamp, TurnId};
+use loom_base::{ErrorCode, FailPoint, SessionId, Timestamp, TurnId};
 use loom_memory::{PastTurn, Recent};
-use loom_store::{NewSession, SessionRecord};
+use loom_store::{Journal, NewSession, NewTurn, SessionRecord};
 
-use crate::accept::{Prepared, time_over};
+use crate::accept::Prepared;
+use crate::command::{Command, Inbox};
 use crate::core::Core;
-use crate::drive::{Drive, Driven, Start, turn_outcome_name};
-use crate::restore;
-use crate::sessions::{Actors, cancelled_before_start, shutting_down};
+use crate::drive::{Drive, Driven, Over, Signals, Start, turn_outcome_name};
+use crate::lease::Lease;
+use crate::restore::{self, Loaded};
+use crate::sessions::{Actors, RunningTurn, cancelled_before_start, shutting_down};
 use crate::step::Steps;
-use crate::{Agent, Error, Feed, Progress, Running, TurnFailure, TurnReport, TurnRequest, TurnResult};
+use crate::{Agent, Error, Feed, Running, TurnRequest, close, ending};
+
+/// How often a turn is taken up again without getting further; then someone has to look at it.
+pub const MOST_STALLED: u32 = 3;
 
 /// A message to answer.
 pub(crate) struct Asked {
@@ -34,16 +39,33 @@ pub(crate) struct Actor {
     pub(crate) actors: Arc<Actors>,
     pub(crate) id: SessionId,
     pub(crate) mail: mpsc::Receiver<Asked>,
+    pub(crate) inbox: Inbox,
+    /// Shows others the turn that runs.
+    pub(crate) running: Arc<RunningTurn>,
     /// Fires when no more turns are to begin.
     pub(crate) closing: CancellationToken,
-    /// Fires when the session is removed or the server stops waiting: the running turn is to be cancelled.
+    /// Fires when the session is removed: the running turn is to be cancelled.
     pub(crate) stop: CancellationToken,
+    /// Fires when the server waits no longer: the running turn is left for whoever takes it up again.
+    pub(crate) park: CancellationToken,
+    /// How long until the session is tried again after it could not go on.
+    pub(crate) retry: Retry,
 }
 
-/// What a session in memory knows.
-pub(crate) struct Loaded {
-    pub(crate) record: SessionRecord,
-    pub(crate) recent: Recent,
+/// The wait after a session could not go on; doubled each time, up to a bound.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Retry(Option<Duration>);
+
+impl Retry {
+    const FIRST: Duration = Duration::from_millis(250);
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    /// What fails for good waits until the session is used again, and what another server holds goes on there.
+    fn after(&mut self, error: &Error) {
+        let again =
+            error.code.retry() == loom_base::Retry::Later && error.code != ErrorCode::SessionElsewhere;
+        self.0 = again.then(|| self.0.map_or(Self::FIRST, |wait| (wait * 2).min(Self::LONGEST)));
+    }
 }
 
 impl Actor {
@@ -57,22 +79,23 @@ impl Actor {
     async fn work(&mut self) {
         let mut loaded = None;
         loop {
-            let asked = tokio::select! {
+            let (wait, again) = self.retry.0.map_or((self.core.limits.idle, false), |wait| (wait, true));
+            tokio::select! {
                 biased;
                 () = self.closing.cancelled() => return self.leave(&shutting_down()),
                 () = self.stop.cancelled() => {
                     let message = format!("session {} was deleted before the turn started", self.id);
                     return self.leave(&Error::new(ErrorCode::Cancelled, message));
                 }
-                asked = self.mail.recv() => asked,
-                () = self.core.clock.sleep(self.core.limits.idle) => {
-                    if self.leave_if_empty() { return }
-                    continue;
+                Some(command) = self.inbox.recv() => self.obey(&mut loaded, command).await,
+                Some(asked) = self.mail.recv() => Box::pin(self.answer(&mut loaded, asked)).await,
+                () = self.core.clock.sleep(wait) => {
+                    if again {
+                        self.obey(&mut loaded, Command::Wake { place: None }).await;
+                    } else if self.leave_if_empty() {
+                        return;
+                    }
                 }
-            };
-            match asked {
-                Some(asked) => self.answer(&mut loaded, asked).await,
-                None => return self.leave(&shutting_down()),
             }
         }
     }
@@ -85,15 +108,101 @@ impl Actor {
             // Whoever no longer waits for the reply does not need it.
             drop(asked.reply.send(Err(error.clone())));
         }
+        self.inbox.refuse_all(error);
     }
 
     fn leave_if_empty(&mut self) -> bool {
         let mut actors = self.actors.lock();
-        let empty = self.mail.is_empty();
+        let empty = self.mail.is_empty() && self.inbox.is_empty();
         if empty {
             actors.remove(&self.id);
         }
         empty
+    }
+
+    /// Does what is asked while no turn runs. A turn that a stop cut off is taken up first, and asked.
+    async fn obey(&mut self, loaded: &mut Option<Loaded>, command: Command) {
+        self.inbox.first = Some(command);
+        let ready = self.be_ready(loaded).await;
+        // Gone, when the turn that was taken up has seen to it.
+        let Some(command) = self.inbox.first.take() else { return };
+        match (ready, command) {
+            (Ok(_), command) => self.obey_idle(command).await,
+            (Err(error), Command::Cancel { turn, reply }) => {
+                drop(reply.send(self.close(turn).await.map_err(|_| error)));
+            }
+            (Err(error), command) => command.refuse(error),
+        }
+    }
+
+    async fn obey_idle(&self, command: Command) {
+        // Whoever no longer waits for the reply does not need it.
+        match command {
+            Command::Wake { .. } => {}
+            Command::Attach { reply, .. } => drop(reply.send(Ok(None))),
+            Command::Cancel { turn, reply } => {
+                let message = format!("{turn} is over");
+                drop(reply.send(Err(Error::new(ErrorCode::TurnNotFound, message))));
+            }
+            Command::Resolve { effect, said, reply } => {
+                let resolution = said.at(self.core.clock.now());
+                let recorded = self.core.stores.turns.resolve(effect, resolution).await;
+                drop(reply.send(recorded.map_err(|error| Error::of_resolution(effect, error))));
+            }
+            Command::Decide { effect, reply, .. } => {
+                drop(reply.send(Err(Error::approval_not_found(effect))));
+            }
+        }
+    }
+
+    /// Ends a turn that cannot be taken up.
+    async fn close(&self, turn: TurnId) -> Result<(), Error> {
+        let claimed = self.claim().await?;
+        let journal = self.core.stores.turns.journal(turn).await?;
+        match claimed.zip(journal).filter(|(_, journal)| journal.turn.end.is_none()) {
+            Some(((record, _), journal)) => close::close(&self.core, &record, &journal).await,
+            None => Err(Error::turn_not_found(turn)),
+        }
+    }
+
+    /// Reads the session, if there is one, and runs the turn that a stop cut off to its end. After an error the session is
+    /// read again, and tried again after a while.
+    async fn be_ready(&mut self, loaded: &mut Option<Loaded>) -> Result<bool, Error> {
+        let ready = self.load_and_take_up(loaded).await;
+        match &ready {
+            Ok(_) => self.retry = Retry::default(),
+            Err(error) => {
+                *loaded = None;
+                if error.code != ErrorCode::SessionElsewhere {
+                    tracing::error!(session.id = %self.id, error.code = %error.code, %error, "a session cannot go on");
+                }
+                self.retry.after(error);
+            }
+        }
+        ready
+    }
+
+    async fn load_and_take_up(&mut self, loaded: &mut Option<Loaded>) -> Result<bool, Error> {
+        // What another may have taken meanwhile is read again.
+        if !loaded.as_ref().is_some_and(|state| state.lease.is_held()) {
+            *loaded = None;
+            let Some((record, lease)) = self.claim().await? else { return Ok(false) };
+            *loaded = Some(restore::load(&self.core, record, lease).await?);
+        }
+        if let Some(state) = loaded
+            && let Some(journal) = state.unfinished.take()
+        {
+            // On the heap, so that a session that waits is small.
+            Box::pin(self.take_up(state, journal)).await?;
+        }
+        Ok(true)
+    }
+
+    /// The session, if there is one, as ours: whoever takes it after our claim fences us out by a later epoch.
+    async fn claim(&self) -> Result<Option<(SessionRecord, Lease)>, Error> {
+        let Some((lease, epoch)) = self.core.membership.claim(&self.id).await? else { return Ok(None) };
+        let found = self.core.stores.sessions.get(&self.id).await?;
+        Ok(found.map(|record| (SessionRecord { epoch, ..record }, lease)))
     }
 
     /// Runs one turn. After an error the session is read again before the next.
@@ -102,32 +211,33 @@ impl Actor {
         if request.cancel.is_cancelled() {
             return drop(reply.send(Err(cancelled_before_start())));
         }
-        let stored = match loaded.take() {
-            Some(state) => Some(state),
-            None => match self.stored().await {
-                Ok(state) => state,
-                Err(error) => return drop(reply.send(Err(error))),
-            },
-        };
+        if let Err(error) = self.be_ready(loaded).await {
+            return drop(reply.send(Err(error)));
+        }
         let turn = TurnId::new(&*self.core.ids);
-        let prepared = match self.prepare(stored.as_ref(), turn, &request, asked_at) {
+        let prepared = match self.prepare(loaded.as_ref(), turn, &request, asked_at) {
             Ok(prepared) => prepared,
-            Err(error) => {
-                *loaded = stored;
-                return drop(reply.send(Err(error)));
-            }
+            Err(error) => return drop(reply.send(Err(error))),
         };
         // Only now: a turn that cannot run leaves no empty session behind.
-        let mut state = match stored {
+        let mut state = match loaded.take() {
             Some(state) => state,
             None => match self.create(&prepared.agent, &request).await {
                 Ok(state) => state,
                 Err(error) => return drop(reply.send(Err(error))),
             },
         };
+        let span = self.span(turn, &prepared, request.detailed_trace);
+        // On the heap, so that a session that waits is small.
+        if Box::pin(self.run_turn(&mut state, turn, *request, prepared, reply)).instrument(span).await {
+            *loaded = Some(state);
+        }
+    }
+
+    fn span(&self, turn: TurnId, prepared: &Prepared, detailed: bool) -> tracing::Span {
         // Spans that name no instance are nobody's to keep: the journal alone then tells the trace.
-        let instance = request.detailed_trace.then_some(self.core.instance.as_str());
-        let span = tracing::info_span!(
+        let instance = detailed.then_some(self.core.instance.as_str());
+        tracing::info_span!(
             "invoke_agent",
             loom.instance = instance,
             loom.trace_id = %prepared.trace,
@@ -136,18 +246,7 @@ impl Actor {
             loom.turn_id = %turn,
             gen_ai.operation.name = "invoke_agent",
             gen_ai.agent.name = %prepared.agent.definition.name,
-        );
-        let whole = self.run_turn(&mut state, turn, *request, prepared, reply).instrument(span).await;
-        if whole {
-            *loaded = Some(state);
-        }
-    }
-
-    async fn stored(&self) -> Result<Option<Loaded>, Error> {
-        match self.core.stores.sessions.get(&self.id).await? {
-            Some(record) => restore::load(&self.core, record).await.map(Some),
-            None => Ok(None),
-        }
+        )
     }
 
     async fn create(&self, agent: &Agent, request: &TurnRequest) -> Result<Loaded, Error> {
@@ -161,7 +260,10 @@ impl Actor {
             created_at: self.core.clock.now(),
         };
         let record = self.core.stores.sessions.create(session).await?;
-        Ok(Loaded { record, recent: Recent::default() })
+        let claimed = self.core.membership.claim(&self.id).await?;
+        let (lease, epoch) = claimed.ok_or_else(|| Error::session_not_found(&self.id))?;
+        let record = SessionRecord { epoch, ..record };
+        Ok(Loaded { lease, record, recent: Recent::default(), unfinished: None, is_new: true })
     }
 
     fn prepare(
@@ -203,66 +305,14 @@ impl Actor {
 
     /// Runs a prepared turn to its end; `false` when the state in memory may no longer be what is stored.
     async fn run_turn(
-        &self,
+        &mut self,
         state: &mut Loaded,
         turn: TurnId,
         request: TurnRequest,
         prepared: Prepared,
         reply: oneshot::Sender<Result<Running, Error>>,
     ) -> bool {
-        let feed = Arc::new(Feed::new());
-        let cancel = request.cancel.child_token();
-        let running = Running {
-            session: self.id.clone(),
-            turn,
-            trace: prepared.trace,
-            agent: prepared.agent.id.clone(),
-            agent_name: prepared.agent.definition.name.clone(),
-            feed: Arc::clone(&feed),
-            cancel: cancel.clone(),
-        };
-        let mut reply = Some(reply);
-        let accepted_at = prepared.at;
-        let l1 = prepared.agent.definition.memory.l1;
-        let driving = self.drive(state, turn, &request, prepared, Arc::clone(&feed), cancel);
-        let driven = driving
-            .run(&request.query, || {
-                if let Some(reply) = reply.take() {
-                    // A caller that went away does not stop its turn.
-                    drop(reply.send(Ok(running)));
-                }
-            })
-            .await;
-        match driven {
-            Ok(driven) => {
-                publish(&self.core, &feed, &driven, accepted_at);
-                state.record.next_message = driven.next_message;
-                state.recent.push(PastTurn { turn, messages: driven.current }, l1);
-                true
-            }
-            Err(error) => {
-                tracing::error!(turn.id = %turn, error.code = %error.code, %error, "a turn could not be driven");
-                match reply.take() {
-                    Some(reply) => drop(reply.send(Err(error))),
-                    None => {
-                        feed.push(self.core.clock.now(), Progress::Failed(Arc::new(TurnFailure::of(error))));
-                    }
-                }
-                feed.close();
-                false
-            }
-        }
-    }
-
-    fn drive<'a>(
-        &'a self,
-        state: &'a mut Loaded,
-        turn: TurnId,
-        request: &TurnRequest,
-        prepared: Prepared,
-        feed: Arc<Feed>,
-        cancel: CancellationToken,
-    ) -> Drive<'a> {
+        let accepted = prepared.record(&request);
         let turns = Arc::clone(&self.core.stores.turns);
         let record = &mut state.record;
         let mut steps = Steps::new(turns, self.id.clone(), record.epoch, turn, 0, record.next_message);
@@ -271,52 +321,143 @@ impl Actor {
             record.context_start = start;
             state.recent.clear();
         }
-        steps.accept(prepared.record(request), reset);
+        steps.accept(accepted.clone(), request.key.clone(), reset);
+        let running = self.running(turn, &prepared, Feed::new(0, false), request.cancel.child_token());
+        let feed = Arc::clone(&running.feed);
+        let mut reply = Some(reply);
+        let driven = self
+            .drive(state, steps, prepared, accepted, running)
+            .run(&request.query, |running| {
+                if let Some(reply) = reply.take() {
+                    // A caller that went away does not stop its turn.
+                    drop(reply.send(Ok(running)));
+                }
+            })
+            .await;
+        match (driven, reply) {
+            // Nothing was accepted, so there is nothing to take up.
+            (Err(error), Some(reply)) => {
+                self.running.set(None);
+                // The request was sent twice at once, and the other was first: this one's session is nobody's.
+                if state.is_new
+                    && error.code == ErrorCode::StoreConflict
+                    && self.core.stores.sessions.delete(&self.id).await.is_err()
+                {
+                    tracing::warn!(session.id = %self.id, "an empty session stays: its first turn was not accepted");
+                }
+                drop(reply.send(Err(error)));
+                false
+            }
+            (driven, _) => match self.finish(state, &feed, driven) {
+                Ok(over) => over,
+                Err(error) => {
+                    self.retry.after(&error);
+                    false
+                }
+            },
+        }
+    }
+
+    /// Takes up a turn that a stop cut off, and runs it to its end.
+    async fn take_up(&mut self, state: &mut Loaded, journal: Journal) -> Result<(), Error> {
+        let (turn, record) = (journal.turn.id, &state.record);
+        if journal.turn.stalled >= MOST_STALLED {
+            return Err(Error::quarantined(turn));
+        }
+        let accepted = journal.turn.accepted.clone();
+        let agent = self.core.agents.of_version(&accepted.agent, accepted.agent_version).await?;
+        let prepared = Prepared::again(&self.core, agent, &journal.turn)?;
+        let messages = restore::messages_of(&self.core, &journal).await?;
+        let turns = Arc::clone(&self.core.stores.turns);
+        let recovered = turns.recover(&self.id, record.epoch, turn).await?;
+        FailPoint::RecoverAfterClaim.pass();
+        tracing::warn!(turn.id = %turn, session.id = %self.id, attempt = recovered.recoveries,
+            "a turn that a stop cut off is taken up again");
+        let events = u32::try_from(journal.events.len()).unwrap_or(u32::MAX);
+        let steps = Steps::new(turns, self.id.clone(), record.epoch, turn, events, record.next_message);
+        let cancel = CancellationToken::new();
+        let running = self.running(turn, &prepared, Feed::new(recovered.recoveries, false), cancel);
+        let feed = Arc::clone(&running.feed);
+        let span = self.span(turn, &prepared, false);
+        let drive = self.drive(state, steps, prepared, accepted, running);
+        let driven = drive.resume(&journal, messages).instrument(span).await;
+        self.finish(state, &feed, driven).map(drop)
+    }
+
+    fn running(&self, turn: TurnId, prepared: &Prepared, feed: Feed, cancel: CancellationToken) -> Running {
+        Running {
+            session: self.id.clone(),
+            turn,
+            trace: prepared.trace,
+            agent: prepared.agent.id.clone(),
+            agent_name: prepared.agent.definition.name.clone(),
+            feed: Arc::new(feed),
+            cancel,
+        }
+    }
+
+    fn drive<'a>(
+        &'a mut self,
+        state: &'a mut Loaded,
+        steps: Steps,
+        prepared: Prepared,
+        accepted: NewTurn,
+        running: Running,
+    ) -> Drive<'a> {
+        let cancel = running.cancel.clone();
+        self.running.set(Some((running.turn, cancel.clone())));
+        let (stop, park) = (self.stop.clone(), self.park.clone());
         Drive::new(Start {
             core: &self.core,
-            session: self.id.clone(),
-            context_start: record.context_start,
+            lease: state.lease.clone(),
             recent: &mut state.recent,
+            context_start: state.record.context_start,
             steps,
-            turn,
             prepared,
-            feed,
-            cancel,
-            stop: self.stop.clone(),
+            accepted,
+            running,
+            signals: Signals { cancel, stop, closing: self.closing.clone(), park, inbox: &mut self.inbox },
         })
+    }
+
+    /// Tells the feed how a drive ended; whether the turn is over, and with it the state in memory what is stored.
+    fn finish(&self, state: &mut Loaded, feed: &Feed, driven: Result<Driven, Error>) -> Result<bool, Error> {
+        self.running.set(None);
+        match driven {
+            Ok(Driven::Over(over)) => {
+                publish(&self.core, &over);
+                state.record.next_message = over.next_message;
+                state.is_new = false;
+                let agent = self.core.agents.known(&state.record.agent);
+                let l1 = agent
+                    .map_or_else(|| loom_memory::Budgets::default().l1, |agent| agent.definition.memory.l1);
+                let past = PastTurn { turn: over.story.turn.id(), messages: over.story.current };
+                state.recent.push(past, l1);
+                Ok(true)
+            }
+            Ok(Driven::Parked) => {
+                feed.cut(shutting_down());
+                Ok(false)
+            }
+            Err(error) => {
+                tracing::error!(session.id = %self.id, error.code = %error.code, %error, "a turn could not be driven");
+                feed.cut(error.clone());
+                Err(error)
+            }
+        }
     }
 }
 
-/// Tells the feed how the turn ended.
-fn publish(core: &Core, feed: &Feed, driven: &Driven, accepted_at: Timestamp) {
-    let report = report(feed, driven, accepted_at);
-    let outcome = driven.turn.outcome();
-    let agent = &driven.prepared.agent.definition.name;
-    core.metrics.turns.add([agent, outcome.map_or("unfinished", turn_outcome_name)], 1);
-    core.metrics.turn_seconds.observe([agent], report.duration);
-    log(driven, &report, outcome);
-    let text = driven.seen.text.clone();
-    let failed = |error| {
-        Progress::Failed(Arc::new(TurnFailure { error, partial_text: text.clone(), report: report.clone() }))
-    };
-    let last = match outcome {
-        Some(Outcome::Finished { finish, .. }) => {
-            let table = driven.seen.table.clone();
-            Progress::Completed(Arc::new(TurnResult { text, finish: *finish, table, report }))
-        }
-        Some(Outcome::Failed(Failure::Limit { limit: Limit::Deadline })) => {
-            failed(time_over(driven.prepared.time))
-        }
-        Some(Outcome::Failed(failure)) => failed(Error::of_failure(failure)),
-        Some(Outcome::Cancelled) | None => failed(Error::new(ErrorCode::Cancelled, "the turn was cancelled")),
-    };
-    feed.push(driven.ended_at, last);
-}
-
-fn log(driven: &Driven, report: &TurnReport, outcome: Option<&Outcome>) {
+/// Tells the feed how the turn ended, and counts it.
+fn publish(core: &Core, over: &Over) {
+    let Over { story, accepted, end, agent_name, .. } = over;
+    let report = ending::report(accepted, story, end);
+    let outcome = turn_outcome_name(&end.outcome);
+    core.metrics.turns.add([agent_name, outcome], 1);
+    core.metrics.turn_seconds.observe([agent_name], report.duration);
     let usage = report.spent.usage;
     tracing::info!(
-        outcome = outcome.map_or("unfinished", turn_outcome_name),
+        outcome,
         llm.provider = %report.provider,
         llm.model = %report.model,
         llm.input_tokens = usage.input + usage.cache_read + usage.cache_write,
@@ -325,23 +466,8 @@ fn log(driven: &Driven, report: &TurnReport, outcome: Option<&Outcome>) {
         llm.latency_ms = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
         model_calls = report.spent.model_calls,
         tool_calls = report.spent.tool_calls,
-        pattern = driven.prepared.pattern.as_ref().map(|used| used.name.as_str()),
+        pattern = accepted.pattern.as_ref().map(|used| used.name.as_str()),
         "turn ended"
     );
-}
-
-fn report(feed: &Feed, driven: &Driven, accepted_at: Timestamp) -> TurnReport {
-    let Driven { prepared, seen, .. } = driven;
-    TurnReport {
-        spent: *driven.turn.spent(),
-        priced: prepared.model.info.prices.is_some(),
-        provider: prepared.model.provider_name.clone(),
-        model: seen.model.clone().unwrap_or_else(|| prepared.model.name.to_string()),
-        pattern: prepared.pattern.clone(),
-        duration: driven.ended_at.since(accepted_at),
-        first_text: feed.first_text_at().map(|at| at.since(accepted_at)),
-        context: driven.context,
-        rom: prepared.built.rom.digest,
-        tools: Arc::clone(&prepared.built.definitions),
-    }
+    story.tell_end(accepted, end);
 }

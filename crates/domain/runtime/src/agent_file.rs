@@ -7,6 +7,7 @@ mod document;
 mod error;
 mod fields;
 mod llm;
+mod permissions;
 mod tree;
 mod value;
 

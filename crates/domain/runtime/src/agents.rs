@@ -160,6 +160,20 @@ impl Agents {
         self.current.load().get(id).cloned()
     }
 
+    /// An agent in the version that a turn began with.
+    pub(crate) async fn of_version(&self, id: &AgentId, version: u32) -> Result<Arc<Agent>, Error> {
+        if let Some(agent) = self.known(id).filter(|agent| agent.version == version) {
+            return Ok(agent);
+        }
+        let corrupt = |reason: String| {
+            let message = format!("version {version} of agent {id} {reason}");
+            Error::new(ErrorCode::StoreCorrupt, message)
+        };
+        let record = self.store.version(id, version).await?;
+        let record = record.ok_or_else(|| corrupt("is not stored".to_owned()))?;
+        from_record(&record).map(Arc::new).map_err(|error| corrupt(format!("does not decode: {error}")))
+    }
+
     /// The agent that answers when none is named: the one created first.
     pub fn default_agent(&self) -> Result<Arc<Agent>, Error> {
         let first = self.list().into_iter().min_by_key(|agent| (agent.created_at, agent.id.clone()));
@@ -195,6 +209,14 @@ impl Agents {
     /// comes back, and the one that the file defined before goes when it had another name.
     pub async fn put_file(&self, path: &str, definition: AgentDefinition) -> Result<Arc<Agent>, Error> {
         let _writing = self.writing.lock().await;
+        match self.take_file(path, definition.clone()).await {
+            // Another that shares the store has read its copy of the file first.
+            Err(error) if error.code == ErrorCode::StoreConflict => self.take_file(path, definition).await,
+            other => other,
+        }
+    }
+
+    async fn take_file(&self, path: &str, definition: AgentDefinition) -> Result<Arc<Agent>, Error> {
         let of_name = self.get_by_name(&definition.name);
         if let Some(other) = of_name.as_ref().filter(|agent| !agent.away && agent.file() != Some(path)) {
             let origin = other.file().map_or("a request".to_owned(), |file| format!("the file {file}"));
@@ -327,10 +349,29 @@ impl Agents {
             created_at: before.as_ref().map_or(now, |agent| agent.created_at),
             updated_at: now,
         };
-        self.store.put(record.clone()).await?;
+        if let Err(error) = self.store.put(record.clone()).await {
+            self.catch_up().await?;
+            return Err(error.into());
+        }
         let agent = from_parts(&record, definition);
         agent.built.store(Some(Arc::new(built)));
         Ok(self.swap(agent))
+    }
+
+    /// Takes in what others that share the store have made of the agents.
+    async fn catch_up(&self) -> Result<(), Error> {
+        for record in self.store.list().await? {
+            if self.known(&record.id).is_some_and(|known| known.version >= record.version) {
+                continue;
+            }
+            match from_record(&record) {
+                Ok(agent) => drop(self.swap(agent)),
+                Err(error) => {
+                    tracing::error!(agent.id = %record.id, %error, "a stored agent does not decode");
+                }
+            }
+        }
+        Ok(())
     }
 
     fn swap(&self, agent: Agent) -> Arc<Agent> {

@@ -11,6 +11,11 @@ use loom_base::{CallId, Digest, MessageId, Timestamp};
 use loom_llm::{Completion, ContentBlock};
 use loom_tools::{EffectClass, Tool, ToolError, ToolOutput, ToolSet};
 
+use crate::Permissions;
+
+/// Bytes of a result that are kept. Backends have bounds of their own, far below it.
+const MOST_STORED_BYTES: usize = 1 << 20;
+
 /// An answer with calls.
 pub(crate) struct Answer {
     pub(crate) message: MessageId,
@@ -32,8 +37,9 @@ pub(crate) struct Work {
 
 /// A call's one result, as the model, the client and the trace see it.
 pub(crate) struct Settlement {
-    pub(crate) text: String,
-    pub(crate) is_error: bool,
+    /// The data as JSON, or what went wrong.
+    pub(crate) stored: String,
+    /// The data, where it succeeded.
     pub(crate) data: Option<Arc<Value>>,
     pub(crate) facts: Map<String, Value>,
     pub(crate) duration: Duration,
@@ -46,8 +52,9 @@ impl Answer {
         message: MessageId,
         completion: &mut Completion,
         tools: &ToolSet,
+        permissions: &Permissions,
     ) -> (Self, Vec<CallRequest>) {
-        let mut answer = Self { message, order: Vec::new(), works: HashMap::new(), results: HashMap::new() };
+        let mut answer = Self::empty(message);
         let mut requests = Vec::new();
         for block in &mut completion.content {
             let ContentBlock::ToolUse { id, name, input } = block else { continue };
@@ -60,13 +67,44 @@ impl Answer {
                 tool: Arc::clone(name),
                 kind: CallKind::Tool,
                 class: work.class,
-                verdict: if work.refusal.is_some() { Verdict::Deny } else { Verdict::Allow },
+                verdict: if work.refusal.is_some() {
+                    Verdict::Deny
+                } else {
+                    permissions.verdict(name, work.class)
+                },
                 arguments: Digest::of_json(input),
             });
             answer.order.push(id.clone());
             answer.works.insert(id.clone(), work);
         }
         (answer, requests)
+    }
+
+    /// The answer as it was stored: its calls with what was decided of them then.
+    pub(crate) fn stored(
+        message: MessageId,
+        content: &[ContentBlock],
+        requests: &[CallRequest],
+        tools: &ToolSet,
+    ) -> Self {
+        let mut answer = Self::empty(message);
+        for request in requests {
+            let input = content.iter().find_map(|block| match block {
+                ContentBlock::ToolUse { id, input, .. } if *id == request.id => Some(input),
+                _ => None,
+            });
+            let work = Work {
+                class: request.class,
+                ..Work::new(&request.tool, input.unwrap_or(&Value::Null), tools)
+            };
+            answer.order.push(request.id.clone());
+            answer.works.insert(request.id.clone(), work);
+        }
+        answer
+    }
+
+    fn empty(message: MessageId) -> Self {
+        Self { message, order: Vec::new(), works: HashMap::new(), results: HashMap::new() }
     }
 
     pub(crate) fn work(&self, call: &CallId) -> Option<&Work> {
@@ -79,37 +117,58 @@ impl Answer {
         }
     }
 
+    /// Says why the call was refused, for the model to read.
+    pub(crate) fn refuse(&mut self, call: &CallId, why: String) {
+        if let Some(work) = self.works.get_mut(call) {
+            work.refusal = Some(why);
+        }
+    }
+
     pub(crate) fn set_output(&mut self, call: &CallId, output: Result<ToolOutput, ToolError>) {
         if let Some(work) = self.works.get_mut(call) {
             work.output = Some(output);
         }
     }
 
-    /// The result of `call`, which ended with `outcome` at `at`; `most_bytes` of it are shown to the model.
+    /// The result of `call`, which ended with `outcome` at `at`.
     pub(crate) fn settle(
         &mut self,
         call: &CallId,
         outcome: CallOutcome,
         at: Timestamp,
-        most_bytes: usize,
     ) -> Option<Settlement> {
         let work = self.works.get_mut(call)?;
-        let duration = work.started_at.map_or(Duration::ZERO, |started_at| at.since(started_at));
-        let (text, data, facts) = match (outcome, work.output.take()) {
+        let (stored, data, facts) = match (outcome, work.output.take()) {
             (CallOutcome::Succeeded, Some(Ok(output))) => {
-                (cut(output.data.to_string(), most_bytes), Some(Arc::new(output.data)), output.facts)
+                let (stored, data) = bounded(output.data);
+                (stored, Some(data), output.facts)
             }
             (CallOutcome::Failed, Some(Err(error))) => {
-                (cut(format!("{}: {}", error.code, error.message), most_bytes), None, error.facts)
+                (cut(format!("{}: {}", error.code, error.message), MOST_STORED_BYTES), None, error.facts)
             }
             (outcome, _) => (work.text_of(outcome), None, Map::new()),
         };
-        Some(Settlement { text, is_error: outcome != CallOutcome::Succeeded, data, facts, duration })
+        Some(Settlement { stored, data, facts, duration: work.ran_until(at) })
     }
 
-    /// Keeps the result that the model will see.
-    pub(crate) fn keep(&mut self, call: &CallId, text: &str, is_error: bool) {
-        let result = ContentBlock::ToolResult { id: call.clone(), content: text.into(), is_error };
+    /// The result of `call` as it was stored.
+    pub(crate) fn settled(
+        &self,
+        call: &CallId,
+        outcome: CallOutcome,
+        at: Timestamp,
+        stored: String,
+    ) -> Option<Settlement> {
+        let work = self.works.get(call)?;
+        let data = || serde_json::from_str(&stored).unwrap_or_else(|_| Value::String(stored.clone()));
+        let data = (outcome == CallOutcome::Succeeded).then(|| Arc::new(data()));
+        Some(Settlement { stored, data, facts: Map::new(), duration: work.ran_until(at) })
+    }
+
+    /// Keeps the result that the model will see: `most_bytes` of what is `stored`.
+    pub(crate) fn keep(&mut self, call: &CallId, stored: &str, is_error: bool, most_bytes: usize) {
+        let content = cut(stored.to_owned(), most_bytes).into();
+        let result = ContentBlock::ToolResult { id: call.clone(), content, is_error };
         self.results.insert(call.clone(), result);
     }
 
@@ -147,6 +206,10 @@ impl Work {
         }
     }
 
+    fn ran_until(&self, at: Timestamp) -> Duration {
+        self.started_at.map_or(Duration::ZERO, |started_at| at.since(started_at))
+    }
+
     fn text_of(&self, outcome: CallOutcome) -> String {
         match outcome {
             CallOutcome::Denied => self.refusal.clone().unwrap_or_else(|| "this call was refused".to_owned()),
@@ -161,6 +224,16 @@ impl Work {
             CallOutcome::Succeeded | CallOutcome::Failed => "the result was lost".to_owned(),
         }
     }
+}
+
+/// Data as it is stored, and as clients see it: whole, or as text that was cut.
+fn bounded(data: Value) -> (String, Arc<Value>) {
+    let text = data.to_string();
+    if text.len() <= MOST_STORED_BYTES {
+        return (text, Arc::new(data));
+    }
+    let text = cut(text, MOST_STORED_BYTES);
+    (text.clone(), Arc::new(Value::String(text)))
 }
 
 /// At most `most_bytes` of `text`, and a note of what is missing.

@@ -10,7 +10,7 @@ use loom_fabric::{Backends, Dialect, QueryLimits, backend_tools};
 use loom_llm::ToolDefinition;
 use loom_memory::Rom;
 use loom_patterns::{Pattern, ReloadReport, Snapshot, Source, pattern_tools};
-use loom_tools::{Tool, ToolSet};
+use loom_tools::{EffectClass, Tool, ToolSet};
 
 use crate::pattern_text::pattern_text;
 use crate::{AgentDefinition, Error};
@@ -116,6 +116,27 @@ fn chosen_tools(definition: &AgentDefinition, offered: Vec<Arc<dyn Tool>>) -> Re
             offered.into_iter().filter(is_wanted).collect()
         }
     };
+    for tool in &chosen {
+        let spec = tool.spec();
+        if spec.effect == EffectClass::Transactional {
+            let name = &spec.definition.name;
+            return Err(invalid(format!(
+                "the tool {name:?} says it is transactional, and no tool can hand over changes to commit yet; declare it \
+                 idempotent or unsafe"
+            )));
+        }
+    }
+    for name in definition.permissions.tools.keys() {
+        let holds = |tool: &Arc<dyn Tool>| crate::permissions::names(name, &tool.spec().definition.name);
+        if !chosen.iter().any(holds) {
+            let names = chosen.iter().map(|tool| &*tool.spec().definition.name);
+            let hint =
+                nearest(name, names).map_or_else(String::new, |name| format!("; did you mean {name:?}?"));
+            return Err(invalid(format!(
+                "`permissions` names {name:?}, which is none of the agent's tools{hint}"
+            )));
+        }
+    }
     ToolSet::new(chosen).map_err(|error| invalid(error.to_string()))
 }
 

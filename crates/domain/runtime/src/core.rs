@@ -8,7 +8,9 @@ use loom_base::{Clock, ErrorCode, IdSource, NanoUsd};
 use loom_llm::{Catalog, LlmProvider, ModelInfo, Providers, Sampling, Usage};
 use loom_store::Stores;
 use loom_telemetry::Metrics;
+use tokio_util::task::TaskTracker;
 
+use crate::lease::Membership;
 use crate::{AgentDefinition, Agents, Error};
 
 /// Tokens generated for one answer at most, where neither agent nor configuration says.
@@ -34,17 +36,20 @@ pub struct RuntimeLimits {
     pub queue: usize,
     /// How long an idle session stays in memory.
     pub idle: Duration,
+    /// How long this Loom may be silent before others that share its store take its sessions.
+    pub lease: Duration,
 }
 
 impl Default for RuntimeLimits {
     fn default() -> Self {
-        Self { queue: 16, idle: Duration::from_mins(5) }
+        Self { queue: 16, idle: Duration::from_mins(5), lease: Duration::from_secs(10) }
     }
 }
 
 /// What every session and turn shares.
 pub(crate) struct Core {
     pub(crate) stores: Stores,
+    pub(crate) membership: Membership,
     pub(crate) agents: Arc<Agents>,
     pub(crate) providers: Arc<dyn Providers>,
     pub(crate) catalog: Catalog,
@@ -54,6 +59,8 @@ pub(crate) struct Core {
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) instance: String,
+    /// What goes on beside the sessions, and is waited for at the end.
+    pub(crate) tasks: TaskTracker,
 }
 
 /// The model that answers a turn.
@@ -67,6 +74,18 @@ pub(crate) struct Model {
     pub(crate) max_output: u32,
     pub(crate) output_reserve: u64,
     pub(crate) sampling: Sampling,
+}
+
+/// Bytes of a tool result that the model is shown: a quarter of its room, within these bounds.
+const RESULT_BYTES: std::ops::RangeInclusive<u64> = 4_096..=65_536;
+
+impl Model {
+    /// Bytes of a tool result that it is shown.
+    pub(crate) fn most_result_bytes(&self) -> usize {
+        let quarter = self.window.saturating_sub(self.output_reserve) / 4;
+        let bytes = quarter.saturating_mul(3).clamp(*RESULT_BYTES.start(), *RESULT_BYTES.end());
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
 }
 
 impl Core {

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use loom_agent::Limits;
+use loom_agent::{Limits, OnUnknown};
 use loom_llm::Sampling;
 use loom_memory::Budgets;
+
+use crate::Permissions;
 
 /// An agent as its author wants it. Stored as JSON, with a version for each change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +35,9 @@ pub struct AgentDefinition {
     /// The tools it is given; `None` for all there are.
     #[serde(default)]
     pub tools: Option<Vec<String>>,
+    /// Which of its calls may go ahead, and which someone must approve.
+    #[serde(default, skip_serializing_if = "Permissions::is_default")]
+    pub permissions: Permissions,
     /// When its turns stop.
     #[serde(default)]
     pub behavior: Behavior,
@@ -55,6 +60,7 @@ impl AgentDefinition {
             llm: LlmChoice::default(),
             backends: Vec::new(),
             tools: None,
+            permissions: Permissions::default(),
             behavior: Behavior::default(),
             patterns: PatternChoice::default(),
             memory: Budgets::default(),
@@ -90,8 +96,15 @@ pub struct Behavior {
     pub max_tool_executions: u32,
     /// Tool calls of one answer.
     pub max_iterations: u32,
-    /// Time for one turn.
+    /// Time for one turn, waiting for people aside.
     pub timeout: Duration,
+    /// What to do about a call that was cut off and may have taken effect.
+    #[serde(skip_serializing_if = "is_default")]
+    pub on_unknown: OnUnknown,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for Behavior {
@@ -102,6 +115,7 @@ impl Default for Behavior {
             max_tool_executions: limits.tool_calls,
             max_iterations: limits.calls_per_answer,
             timeout: Duration::from_mins(5),
+            on_unknown: OnUnknown::default(),
         }
     }
 }

@@ -3,283 +3,302 @@
 //! Nothing a client can see leaves before the turn's acceptance is durable, no call with an effect starts before its
 //! intent is, and the answer is shown only after its last step is.
 
+mod asked;
+mod late;
 mod perform;
+mod take;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
+use futures::stream::{FuturesOrdered, FuturesUnordered};
 use futures::{FutureExt, StreamExt};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use loom_agent::{CallOutcome, CallState, Effect, Event, EventKind, Outcome, Turn};
-use loom_base::{CallId, ErrorCode, MessageId, NanoUsd, SessionId, Timestamp, TurnId};
-use loom_llm::{Completion, ContentBlock, Message, Role, Usage, estimate_message};
-use loom_memory::{Kept, Recent};
-use loom_store::{CallChange, CallStart, Receipt, TurnEnd};
+use loom_agent::{CallOutcome, Effect, Event, EventKind, Outcome};
+use loom_base::{CallId, ErrorCode, FailPoint, MessageId, NanoUsd, SessionId, Timestamp};
+use loom_llm::{Completion, ContentBlock, Role};
+use loom_memory::Recent;
+use loom_store::{CallChange, CallStart, EndNotes, Journal, MessageRecord, NewTurn, TurnEnd};
+use loom_tools::EffectClass;
 
 use crate::accept::Prepared;
-use crate::answer::Answer;
+use crate::command::Inbox;
 use crate::core::Core;
+use crate::lease::Lease;
 use crate::model_call::FailedCall;
 use crate::step::{Draughted, Steps};
+use crate::story::Story;
 use crate::tool_call::Ended;
-use crate::{ContextUse, Error, Feed, Progress};
-
-/// Bytes of a tool result that the model is shown: a quarter of its room, within these bounds.
-const RESULT_BYTES: std::ops::RangeInclusive<u64> = 4_096..=65_536;
+use crate::{ContextUse, Error, Running};
 
 /// What came back for an effect.
 enum Reply {
-    Model { effect: u32, result: Result<Completion, FailedCall>, took: std::time::Duration },
+    Model { effect: u32, result: Result<Completion, FailedCall>, took: Duration },
     Tool { effect: u32, call: CallId, ended: Ended },
     Timer { effect: u32 },
+    ApprovalExpired { effect: u32 },
     Compacted { effect: u32, freed: bool },
 }
 
 /// A running turn.
 pub(crate) struct Drive<'a> {
     core: &'a Core,
+    lease: Lease,
     session: SessionId,
     recent: &'a mut Recent,
     context_start: u64,
     prepared: Prepared,
-    feed: Arc<Feed>,
-    cancel: CancellationToken,
-    stop: CancellationToken,
-    turn: Turn,
+    accepted: NewTurn,
+    story: Story,
     steps: Steps,
-    current: Vec<Kept>,
-    answer: Option<Answer>,
+    running: Running,
+    signals: Signals<'a>,
     replies: FuturesUnordered<BoxFuture<'static, Reply>>,
-    stops: BTreeMap<u32, CancellationToken>,
+    /// Steps that are not known to be durable yet, in order: each with the events there are once it is.
+    undurable: FuturesOrdered<BoxFuture<'static, Result<u32, Error>>>,
+    stops: BTreeMap<u32, Stop>,
     context: ContextUse,
-    seen: Seen,
+    /// The place it takes among the turns that are taken up after a start.
+    place: Option<OwnedSemaphorePermit>,
 }
 
-/// What the turn's report needs to know at its end.
+/// Stops what was asked for, at the latest when nobody waits for it any more.
 #[derive(Default)]
-pub(crate) struct Seen {
-    pub(crate) text: String,
-    pub(crate) model: Option<String>,
-    pub(crate) table: Option<Arc<serde_json::Value>>,
+struct Stop(CancellationToken);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
-/// A turn that is over, durably.
-pub(crate) struct Driven {
-    pub(crate) turn: Turn,
-    pub(crate) prepared: Prepared,
-    pub(crate) current: Vec<Kept>,
+/// What reaches a turn from outside.
+pub(crate) struct Signals<'a> {
+    /// Fires when the turn is to be cancelled.
+    pub(crate) cancel: CancellationToken,
+    /// Fires when the session is to do nothing more.
+    pub(crate) stop: CancellationToken,
+    /// Fires when the server is about to stop: a turn that only waits for people is then left as it is.
+    pub(crate) closing: CancellationToken,
+    /// Fires when the turn is to be left as it is, for whoever takes it up again.
+    pub(crate) park: CancellationToken,
+    pub(crate) inbox: &'a mut Inbox,
+}
+
+/// How a drive ended.
+pub(crate) enum Driven {
+    /// The turn is over, durably.
+    Over(Box<Over>),
+    /// The turn is not over, and its journal says how far it is.
+    Parked,
+}
+
+/// A turn that is over.
+pub(crate) struct Over {
+    pub(crate) story: Story,
+    pub(crate) accepted: NewTurn,
+    pub(crate) end: TurnEnd,
+    pub(crate) agent_name: String,
     pub(crate) next_message: u64,
-    pub(crate) context: ContextUse,
-    pub(crate) seen: Seen,
-    pub(crate) ended_at: Timestamp,
 }
 
 /// What a drive works on.
 pub(crate) struct Start<'a> {
     pub(crate) core: &'a Core,
-    pub(crate) session: SessionId,
+    pub(crate) lease: Lease,
     pub(crate) recent: &'a mut Recent,
     pub(crate) context_start: u64,
     pub(crate) steps: Steps,
-    pub(crate) turn: TurnId,
     pub(crate) prepared: Prepared,
-    pub(crate) feed: Arc<Feed>,
-    /// Fires when the turn is to be cancelled.
-    pub(crate) cancel: CancellationToken,
-    /// Fires when the session is to do nothing more.
-    pub(crate) stop: CancellationToken,
+    pub(crate) accepted: NewTurn,
+    pub(crate) running: Running,
+    pub(crate) signals: Signals<'a>,
 }
 
 impl<'a> Drive<'a> {
     pub(crate) fn new(start: Start<'a>) -> Self {
+        let Start { core, lease, recent, context_start, steps, prepared, accepted, running, signals } = start;
+        let feed = Arc::clone(&running.feed);
+        let most_result_bytes = prepared.model.most_result_bytes();
         Self {
-            core: start.core,
-            session: start.session,
-            recent: start.recent,
-            context_start: start.context_start,
-            turn: Turn::new(start.turn, start.prepared.config.clone()),
-            prepared: start.prepared,
-            feed: start.feed,
-            cancel: start.cancel,
-            stop: start.stop,
-            steps: start.steps,
-            current: Vec::new(),
-            answer: None,
+            core,
+            lease,
+            session: running.session.clone(),
+            recent,
+            context_start,
+            story: Story::new(running.turn, accepted.config.clone(), feed, most_result_bytes),
+            prepared,
+            accepted,
+            steps,
+            running,
+            signals,
             replies: FuturesUnordered::new(),
+            undurable: FuturesOrdered::new(),
             stops: BTreeMap::new(),
             context: ContextUse::default(),
-            seen: Seen::default(),
+            place: None,
         }
     }
 
     /// Accepts the turn: starts its first model call while its acceptance commits, and calls `accepted` once that is
     /// durable. Then runs it to its end.
-    pub(crate) async fn run(mut self, query: &str, accepted: impl FnOnce()) -> Result<Driven, Error> {
-        let mut receipt = self.begin(query)?;
+    pub(crate) async fn run(mut self, query: &str, accepted: impl FnOnce(Running)) -> Result<Driven, Error> {
+        self.begin(query)?;
         let mut early = None;
-        loop {
+        while !self.undurable.is_empty() {
             tokio::select! {
                 biased;
-                durable = &mut receipt => break durable?,
+                Some(durable) = self.undurable.next() => self.story.feed.durable(durable?),
                 Some(reply) = self.replies.next(), if early.is_none() => early = Some(reply),
             }
         }
-        accepted();
+        FailPoint::AcceptAfterCommit.pass();
+        accepted(self.running.clone());
         if let Some(reply) = early {
             self.take(reply).await?;
         }
-        while self.turn.outcome().is_none() {
+        self.run_to_the_end().await
+    }
+
+    /// Takes up a turn that a stop cut off: lives it again as its journal tells it, asks anew for what was asked and not
+    /// answered, and runs it to its end. A call that may have taken effect is not among that: its outcome is unknown.
+    pub(crate) async fn resume(
+        mut self,
+        journal: &Journal,
+        messages: Vec<MessageRecord>,
+    ) -> Result<Driven, Error> {
+        self.story.replay(journal, messages, &self.prepared.built.tools)?;
+        let at = self.core.clock.now();
+        let mut unknown = Vec::new();
+        let mut again = Vec::new();
+        for effect in self.story.turn.outstanding_effects(at) {
+            match effect {
+                // Time that ran out meanwhile comes before anything that it would have prevented.
+                Effect::StartTimer { effect, delay } if delay.is_zero() => {
+                    self.apply(EventKind::TimerFired { effect: effect.number }).await?;
+                    if self.story.turn.outcome().is_some() {
+                        return self.run_to_the_end().await;
+                    }
+                }
+                Effect::RunTool { effect, ref call } if self.class_of(call) == EffectClass::Unsafe => {
+                    unknown.push(effect.number);
+                }
+                effect => again.push(effect),
+            }
+        }
+        self.lease.ensure_held()?;
+        for effect in again {
+            self.perform(effect, at);
+        }
+        for effect in unknown {
+            self.apply(EventKind::ToolUnknown { effect }).await?;
+        }
+        self.run_to_the_end().await
+    }
+
+    async fn run_to_the_end(mut self) -> Result<Driven, Error> {
+        let lease = self.lease.clone();
+        while self.story.turn.outcome().is_none() {
+            let waits_for_people = self.story.turn.waits_for_people();
+            if waits_for_people {
+                self.place = None;
+            }
             tokio::select! {
                 biased;
-                () = self.cancel.cancelled() => self.apply(EventKind::CancelRequested).await?,
-                () = self.stop.cancelled() => self.apply(EventKind::CancelRequested).await?,
+                // Another may go on with it: what is left here ends without a word in the journal.
+                error = lease.lost() => return Err(error),
+                () = self.signals.cancel.cancelled() => self.apply(EventKind::CancelRequested).await?,
+                () = self.signals.stop.cancelled() => self.apply(EventKind::CancelRequested).await?,
+                () = self.signals.closing.cancelled(), if waits_for_people => {
+                    self.park().await?;
+                    return Ok(Driven::Parked);
+                }
+                () = self.signals.park.cancelled() => {
+                    self.park().await?;
+                    return Ok(Driven::Parked);
+                }
+                Some(durable) = self.undurable.next() => self.story.feed.durable(durable?),
+                Some(command) = self.signals.inbox.recv() => self.obey(command).await?,
                 Some(reply) = self.replies.next() => self.take(reply).await?,
             }
         }
-        Ok(Driven {
-            ended_at: self.core.clock.now(),
+        if late::any_unknown(&self.story.turn) {
+            let (turns, clock) = (Arc::clone(&self.core.stores.turns), Arc::clone(&self.core.clock));
+            self.core.tasks.spawn(late::settle(turns, clock, self.running.turn, self.replies));
+        }
+        let end = self
+            .steps
+            .ended()
+            .ok_or_else(|| Error::new(ErrorCode::Internal, "a turn that is over has no end"))?;
+        Ok(Driven::Over(Box::new(Over {
             next_message: self.steps.next_message(),
-            turn: self.turn,
-            prepared: self.prepared,
-            current: self.current,
-            context: self.context,
-            seen: self.seen,
-        })
+            agent_name: self.running.agent_name,
+            story: self.story,
+            accepted: self.accepted,
+            end,
+        })))
     }
 
-    fn begin(&mut self, query: &str) -> Result<Receipt, Error> {
+    /// Stops what can be asked for again, and waits until what is queued is durable.
+    async fn park(&mut self) -> Result<(), Error> {
+        self.stops.clear();
+        self.wait_until_durable().await
+    }
+
+    fn begin(&mut self, query: &str) -> Result<(), Error> {
         let at = self.prepared.at;
         let message = MessageId::new(&*self.core.ids);
         let content = vec![ContentBlock::text(query)];
         let beside = self.prepared.beside.clone();
         let user = Draughted { role: Role::User, content, beside, cost: NanoUsd::ZERO };
-        self.current.push(self.steps.message(message, at, user));
-        if let Some(pattern) = &self.prepared.pattern {
-            self.feed.push(at, Progress::PatternSelected(pattern.clone()));
-        }
+        self.story.current.push(self.steps.message(message, at, user));
         let event = Event::new(at, EventKind::UserMessage { message });
-        let effects = self.apply_to_machine(event)?;
-        let receipt = self.steps.commit(&*self.core.ids, *self.turn.spent(), at);
+        let effects = self.apply_to_machine(&event)?;
+        if let Some(pattern) = &self.accepted.pattern {
+            self.story.feed.push(at, crate::Progress::PatternSelected(pattern.clone()));
+        }
+        self.story.show(&event.kind, &effects, at);
+        FailPoint::AcceptBeforeCommit.pass();
+        self.commit(at);
         for effect in effects {
             self.perform(effect, at);
         }
-        Ok(receipt)
-    }
-
-    /// Turns what came back into an event, keeping its content for the step.
-    async fn take(&mut self, reply: Reply) -> Result<(), Error> {
-        let event = match reply {
-            Reply::Model { effect, result: Ok(completion), took } => {
-                self.take_completion(effect, completion, took)
-            }
-            Reply::Model { effect, result: Err(failed), took } => self.take_failure(effect, failed, took),
-            Reply::Tool { effect, call, ended } => {
-                let (event, output) = match ended {
-                    Ended::Known(output) => {
-                        (EventKind::ToolDone { effect, succeeded: output.is_ok() }, output)
-                    }
-                    Ended::Unknown(error) => (EventKind::ToolUnknown { effect }, Err(error)),
-                };
-                if let Some(answer) = &mut self.answer {
-                    answer.set_output(&call, output);
-                }
-                event
-            }
-            Reply::Timer { effect } => EventKind::TimerFired { effect },
-            Reply::Compacted { effect, freed } => EventKind::CompactDone { effect, freed },
-        };
-        self.apply(event).await
-    }
-
-    fn take_completion(
-        &mut self,
-        effect: u32,
-        mut completion: Completion,
-        took: std::time::Duration,
-    ) -> EventKind {
-        let estimated = completion.usage == Usage::default();
-        if estimated {
-            completion.usage = self.estimated_usage(&completion.content);
-        }
-        let model = &self.prepared.model;
-        let cost = model.info.prices.map_or(NanoUsd::ZERO, |prices| prices.cost(&completion.usage));
-        self.core.count_model_call(&model.provider_name, &model.name, "ok", completion.usage, cost, took);
-        let message = MessageId::new(&*self.core.ids);
-        let (answer, calls) = Answer::new(message, &mut completion, &self.prepared.built.tools);
-        for (request, call) in calls.iter().zip(answer.calls()) {
-            let arguments = answer.work(call).map_or(serde_json::Value::Null, |work| (*work.input).clone());
-            let (call, tool) = (call.clone(), request.tool.to_string());
-            self.steps.call(CallChange::Asked { message, call, tool, arguments, class: request.class });
-        }
-        self.answer = Some(answer);
-        self.seen.text = completion.content.iter().filter_map(ContentBlock::as_text).collect();
-        self.seen.model = Some(completion.model.to_string());
-        let said = Draughted { role: Role::Assistant, content: completion.content, beside: Vec::new(), cost };
-        let at = self.core.clock.now();
-        self.current.push(self.steps.message(message, at, said));
-        EventKind::LlmDone {
-            effect,
-            message,
-            finish: completion.finish,
-            usage: completion.usage,
-            estimated,
-            cost,
-            calls,
-        }
-    }
-
-    /// About what a provider that does not say so used for the latest request and its answer.
-    fn estimated_usage(&self, answer: &[ContentBlock]) -> Usage {
-        let answer = Message { role: Role::Assistant, content: answer.to_vec() };
-        Usage { input: self.context.used, output: estimate_message(&answer), ..Usage::default() }
-    }
-
-    fn take_failure(&mut self, effect: u32, failed: FailedCall, took: std::time::Duration) -> EventKind {
-        let FailedCall { error, usage, partial_text } = failed;
-        let model = &self.prepared.model;
-        let cost = model.info.prices.map_or(NanoUsd::ZERO, |prices| prices.cost(&usage));
-        let code = error.class.code();
-        self.core.count_model_call(&model.provider_name, &model.name, code.as_str(), usage, cost, took);
-        self.seen.text = partial_text;
-        EventKind::LlmFailed {
-            effect,
-            code: code.as_str().to_owned(),
-            message: error.to_string(),
-            retryable: error.class.is_retryable(),
-            too_long: error.class == loom_llm::ErrorClass::ContextTooLong,
-            retry_after: error.retry_after,
-            usage,
-            cost,
-        }
+        Ok(())
     }
 
     /// Applies an event, commits the step, performs what it asks for. Calls that need a durable intent start only once
     /// the step is durable.
     async fn apply(&mut self, kind: EventKind) -> Result<(), Error> {
         let at = self.core.clock.now();
-        let retry = match &kind {
-            EventKind::LlmFailed { message, .. } => Some(message.clone()),
-            _ => None,
-        };
-        let effects = self.apply_to_machine(Event::new(at, kind))?;
+        if let EventKind::ToolUnknown { effect } = kind {
+            self.note_unknown(effect, at);
+        }
+        let event = Event::new(at, kind);
+        let effects = self.apply_to_machine(&event)?;
         for effect in &effects {
             self.record(effect, at);
         }
-        let over = self.turn.outcome().is_some();
+        self.story.show(&event.kind, &effects, at);
+        let over = self.story.turn.outcome().is_some();
         if over {
             self.settle_cancelled_model_call()?;
-        }
-        if let (Some(reason), Some(Effect::StartTimer { delay, .. })) = (retry, effects.first()) {
-            self.feed.push(at, Progress::Retrying { reason, delay: *delay });
+            self.end(at);
+            FailPoint::FinishBeforeCommit.pass();
         }
         let needs_intent = effects.iter().any(|effect| self.needs_intent(effect));
-        let receipt = self.steps.commit(&*self.core.ids, *self.turn.spent(), at);
+        self.commit(at);
         // A step that is not waited for is still ordered before the later ones, and fails them when it fails.
         if needs_intent || over {
-            receipt.await?;
+            self.wait_until_durable().await?;
+            let point = if over { FailPoint::FinishAfterCommit } else { FailPoint::IntentAfterCommit };
+            point.pass();
+        }
+        if needs_intent {
+            self.lease.ensure_held()?;
         }
         for effect in effects {
             self.perform(effect, at);
@@ -287,103 +306,123 @@ impl<'a> Drive<'a> {
         Ok(())
     }
 
-    fn apply_to_machine(&mut self, event: Event) -> Result<Vec<Effect>, Error> {
-        let effects = self.turn.apply(&event).map_err(|error| {
+    fn apply_to_machine(&mut self, event: &Event) -> Result<Vec<Effect>, Error> {
+        let effects = self.story.apply(event).map_err(|error| {
             Error::new(ErrorCode::Internal, format!("the turn machine refused an event: {error}"))
         })?;
-        self.steps.event(event);
+        self.steps.event(event.clone());
         Ok(effects)
+    }
+
+    /// Queues the step.
+    fn commit(&mut self, at: Timestamp) {
+        let receipt = self.steps.commit(&*self.core.ids, *self.story.turn.spent(), at);
+        let events = self.steps.events();
+        self.undurable.push_back(Box::pin(async move {
+            receipt.await?;
+            Ok(events)
+        }));
+    }
+
+    async fn wait_until_durable(&mut self) -> Result<(), Error> {
+        while let Some(durable) = self.undurable.next().await {
+            self.story.feed.durable(durable?);
+        }
+        Ok(())
     }
 
     fn needs_intent(&self, effect: &Effect) -> bool {
         let Effect::RunTool { call, .. } = effect else { return false };
-        self.answer
-            .as_ref()
-            .and_then(|answer| answer.work(call))
-            .is_some_and(|work| work.class.needs_intent())
+        self.class_of(call).needs_intent()
+    }
+
+    fn class_of(&self, call: &CallId) -> EffectClass {
+        let work = self.story.answer.as_ref().and_then(|answer| answer.work(call));
+        work.map_or(EffectClass::Unsafe, |work| work.class)
     }
 
     /// Puts what an effect means for the stored calls and messages into the step.
     fn record(&mut self, effect: &Effect, at: Timestamp) {
         match effect {
             Effect::RunTool { effect, call } => {
-                if let Some(answer) = &mut self.answer {
-                    answer.start(call, at);
-                    let start = CallStart { effect: effect.number, at };
-                    self.steps.call(CallChange::Started {
-                        message: answer.message,
-                        call: call.clone(),
-                        start,
-                    });
-                }
+                self.story.start(call, at);
+                let start = CallStart { effect: effect.number, at };
+                self.change(call, |message, call| CallChange::Started { message, call, start });
+            }
+            Effect::RequestApproval { effect, call, expires_at } => {
+                let (effect, expires_at) = (effect.number, *expires_at);
+                self.change(call, |message, call| CallChange::ApprovalAsked {
+                    message,
+                    call,
+                    effect,
+                    expires_at,
+                });
             }
             Effect::Settled { call } => self.settle(call, at),
-            Effect::Finish(outcome) => {
-                self.steps.end(TurnEnd { outcome: outcome.clone(), ended_at: at });
-            }
             _ => {}
         }
-        let all_settled = self.turn.calls().iter().all(|call| matches!(call.state, CallState::Done(_)));
-        if matches!(effect, Effect::CallLlm { .. } | Effect::Finish(_)) && all_settled {
-            self.add_results(at);
+        if let Some(content) = self.story.results_for(effect) {
+            let message = MessageId::new(&*self.core.ids);
+            let results = Draughted { role: Role::User, content, beside: Vec::new(), cost: NanoUsd::ZERO };
+            self.story.current.push(self.steps.message(message, at, results));
+        }
+    }
+
+    fn change(&mut self, call: &CallId, change: impl FnOnce(MessageId, CallId) -> CallChange) {
+        if let Some(answer) = &self.story.answer {
+            self.steps.call(change(answer.message, call.clone()));
         }
     }
 
     fn settle(&mut self, call: &CallId, at: Timestamp) {
-        let most_bytes = self.most_result_bytes();
-        let state = self.turn.calls().iter().find(|known| known.request.id == *call).map(|known| known.state);
-        let (Some(CallState::Done(outcome)), Some(answer)) = (state, &mut self.answer) else { return };
-        let Some(settled) = answer.settle(call, outcome, at, most_bytes) else { return };
-        let message = answer.message;
+        let Some(outcome) = self.story.outcome_of(call) else { return };
+        let Some(answer) = &mut self.story.answer else { return };
+        let Some(settled) = answer.settle(call, outcome, at) else { return };
         let tool = answer.work(call).map_or_else(|| "".into(), |work| Arc::clone(&work.name));
         self.core.metrics.tool_calls.add([&tool, outcome_name(outcome)], 1);
         self.core.metrics.tool_seconds.observe([&tool], settled.duration);
-        if let Some(data) = settled.data.as_ref().filter(|data| data.get("columns").is_some()) {
-            self.seen.table = Some(Arc::clone(data));
-        }
-        let error = settled.is_error.then(|| settled.text.clone());
-        self.feed.push(
-            at,
-            Progress::ToolCompleted {
-                call: call.clone(),
-                tool,
-                outcome,
-                result: settled.data,
-                error,
-                duration: settled.duration,
-            },
-        );
-        answer.keep(call, &settled.text, settled.is_error);
-        let (result, facts) = (settled.text, settled.facts);
-        self.steps.call(CallChange::Settled { message, call: call.clone(), outcome, result, facts, at });
+        self.story.settled(call, outcome, &settled, at);
+        let (result, facts) = (settled.stored, settled.facts);
+        self.change(call, |message, call| CallChange::Settled { message, call, outcome, result, facts, at });
     }
 
-    /// Adds the message with the results of the latest answer's calls, once all have one.
-    fn add_results(&mut self, at: Timestamp) {
-        let Some(content) = self.answer.take().and_then(Answer::into_results) else { return };
-        let message = MessageId::new(&*self.core.ids);
-        let results = Draughted { role: Role::User, content, beside: Vec::new(), cost: NanoUsd::ZERO };
-        self.current.push(self.steps.message(message, at, results));
-    }
-
-    fn most_result_bytes(&self) -> usize {
-        let model = &self.prepared.model;
-        let quarter = model.window.saturating_sub(model.output_reserve) / 4;
-        let bytes = quarter.saturating_mul(3).clamp(*RESULT_BYTES.start(), *RESULT_BYTES.end());
-        usize::try_from(bytes).unwrap_or(usize::MAX)
+    /// Puts the end into the step.
+    fn end(&mut self, at: Timestamp) {
+        let Some(outcome) = self.story.turn.outcome().cloned() else { return };
+        let seen = &self.story.seen;
+        let first_text = self.story.feed.first_text_at().map(|first| first.since(self.accepted.accepted_at));
+        let notes = EndNotes {
+            model: seen.model.clone(),
+            first_text,
+            context_used: self.context.used,
+            context_room: self.context.room,
+            messages_dropped: self.context.messages_dropped,
+            priced: self.prepared.model.info.prices.is_some(),
+            tools: self.prepared.built.definitions.iter().map(|tool| Arc::clone(&tool.name)).collect(),
+            partial_text: seen.partial_text.clone().filter(|_| !matches!(outcome, Outcome::Finished { .. })),
+        };
+        self.steps.end(TurnEnd { outcome, ended_at: at, notes });
     }
 
     /// A model call that the end of the turn cut off stops at once and says what it used: that goes into the ledger
     /// with the last step.
     fn settle_cancelled_model_call(&mut self) -> Result<(), Error> {
-        self.stops.values().for_each(CancellationToken::cancel);
+        self.stops.clear();
+        let mut of_tools = Vec::new();
         // Polled once: whoever listens to its stop is ready, and the rest is not waited for.
         while let Some(Some(reply)) = self.replies.next().now_or_never() {
-            if let Reply::Model { effect, result: Err(failed), took } = reply {
-                let event = self.take_failure(effect, failed, took);
-                let at = self.core.clock.now();
-                self.apply_to_machine(Event::new(at, event))?;
+            match reply {
+                Reply::Model { effect, result: Err(failed), took } => {
+                    let event = self.take_failure(effect, failed, took);
+                    let at = self.core.clock.now();
+                    self.apply_to_machine(&Event::new(at, event))?;
+                }
+                Reply::Tool { .. } => of_tools.push(reply),
+                _ => {}
             }
+        }
+        for reply in of_tools {
+            self.replies.push(Box::pin(std::future::ready(reply)));
         }
         Ok(())
     }

@@ -45,6 +45,59 @@ impl Error {
         Self::new(ErrorCode::SessionNotFound, format!("no session has the id {id}"))
     }
 
+    /// No turn has this id.
+    pub(crate) fn turn_not_found(id: impl std::fmt::Display) -> Self {
+        Self::new(ErrorCode::TurnNotFound, format!("no turn has the id {id}"))
+    }
+
+    /// No call whose outcome is unknown has this effect.
+    pub(crate) fn effect_not_found(effect: loom_base::EffectId) -> Self {
+        let message = format!(
+            "{effect} is no effect with an unknown outcome; `looms effect list` shows those there are"
+        );
+        Self::new(ErrorCode::EffectNotFound, message)
+    }
+
+    /// No call that waits for an approval has this effect.
+    pub(crate) fn approval_not_found(effect: loom_base::EffectId) -> Self {
+        let message =
+            format!("{effect} does not wait for an approval; `looms approval list` shows what does");
+        Self::new(ErrorCode::ApprovalNotFound, message)
+    }
+
+    /// The record of what became of `effect` could not be made.
+    pub(crate) fn of_resolution(effect: loom_base::EffectId, error: loom_store::Error) -> Self {
+        match error {
+            loom_store::Error::Missing { .. } => Self::effect_not_found(effect),
+            loom_store::Error::Conflict { .. } => {
+                let message = format!("someone said before what became of {effect}");
+                Self::new(ErrorCode::EffectResolved, message)
+            }
+            other => other.into(),
+        }
+    }
+
+    /// The turn was taken up several times and got no further.
+    pub(crate) fn quarantined(turn: loom_base::TurnId) -> Self {
+        let message = format!(
+            "{turn} was taken up several times after a stop and got no further, so its session waits: see \
+             `looms trace show {turn}`, then end it with `looms turn cancel {turn}`"
+        );
+        Self::new(ErrorCode::TurnQuarantined, message)
+    }
+
+    /// Another instance, which listens at `address`, holds the session for `remaining` unless it goes on.
+    pub(crate) fn session_elsewhere(id: impl std::fmt::Display, address: &str, remaining: Duration) -> Self {
+        let holder = if address.is_empty() {
+            "another instance".to_owned()
+        } else {
+            format!("the instance at {address}")
+        };
+        let message =
+            format!("session {id} is held by {holder}; ask there, or here once that one has stopped");
+        Self { retry_after: Some(remaining), ..Self::new(ErrorCode::SessionElsewhere, message) }
+    }
+
     /// The error of a turn that has no answer.
     pub(crate) fn of_failure(failure: &Failure) -> Self {
         match failure {

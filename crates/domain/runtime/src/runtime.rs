@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use loom_base::{Clock, IdSource};
+use loom_base::{Clock, IdSource, Timestamp};
 use loom_fabric::Backends;
 use loom_llm::{Catalog, Providers};
 use loom_patterns::Source;
-use loom_store::{StoreStatus, Stores};
+use loom_store::{Removed, StoreStatus, Stores};
 use loom_telemetry::Metrics;
 use loom_tools::Tool;
+use tokio_util::task::TaskTracker;
 
 use crate::core::Core;
+use crate::lease::Membership;
 use crate::trace::Traces;
-use crate::{Agents, AgentsParts, Error, ModelDefaults, RuntimeLimits, Sessions};
+use crate::{Agents, AgentsParts, Error, ModelDefaults, RuntimeLimits, Sessions, Upkeep};
 
 /// What a runtime is made of.
 pub struct Parts {
@@ -48,10 +50,12 @@ pub struct Runtime {
     sessions: Sessions,
     traces: Traces,
     stores: Stores,
+    core: Arc<Core>,
 }
 
 impl Runtime {
-    /// Puts the parts together and reads the stored agents.
+    /// Puts the parts together, reads the stored agents and joins those that share the store. What it holds there lasts for
+    /// as long as [`keep_hold`](Self::keep_hold) runs.
     pub async fn new(parts: Parts) -> Result<Self, Error> {
         let agents = Agents::load(AgentsParts {
             store: Arc::clone(&parts.stores.agents),
@@ -66,8 +70,16 @@ impl Runtime {
         let agents = Arc::new(agents);
         let stores = parts.stores.clone();
         let traces = Traces::new(stores.clone());
+        let membership = Membership::join(
+            Arc::clone(&stores.leases),
+            Arc::clone(&parts.clock),
+            Arc::clone(&parts.ids),
+            parts.limits.lease,
+        )
+        .await?;
         let core = Core {
             stores: parts.stores,
+            membership,
             agents: Arc::clone(&agents),
             providers: parts.providers,
             catalog: parts.catalog,
@@ -77,8 +89,10 @@ impl Runtime {
             ids: parts.ids,
             metrics: parts.metrics,
             instance: parts.instance,
+            tasks: TaskTracker::new(),
         };
-        Ok(Self { agents, sessions: Sessions::new(Arc::new(core)), traces, stores })
+        let core = Arc::new(core);
+        Ok(Self { agents, sessions: Sessions::new(Arc::clone(&core)), traces, stores, core })
     }
 
     /// The agents.
@@ -91,9 +105,35 @@ impl Runtime {
         &self.sessions
     }
 
+    /// Keeps the hold on sessions, where several Looms share the store. To be spawned; returns at once where none do.
+    pub fn keep_hold(&self) -> impl Future<Output = ()> + Send + use<> {
+        let core = Arc::clone(&self.core);
+        async move { core.membership.keep().await }
+    }
+
+    /// Tells the others that share the store where this Loom listens.
+    pub async fn announce(&self, address: String) -> Result<(), Error> {
+        self.core.membership.announce(address).await
+    }
+
+    /// Gives the sessions to the others that share the store. To be called after [`Sessions::shut_down`].
+    pub async fn leave(&self) -> Result<(), Error> {
+        self.core.membership.leave().await
+    }
+
     /// How the store is, found out by using it.
     pub async fn store_status(&self) -> Result<StoreStatus, Error> {
         Ok(self.stores.health.status().await?)
+    }
+
+    /// Looks after all that is stored.
+    pub const fn upkeep(&self) -> Upkeep<'_> {
+        Upkeep::new(&self.stores)
+    }
+
+    /// Removes the sessions that nothing happened in since `before`, and to which nothing is owed. Those in memory stay.
+    pub async fn clean_up(&self, before: Timestamp) -> Result<Removed, Error> {
+        self.upkeep().clean_up(before, &|session| self.sessions.is_in_memory(session)).await
     }
 
     /// The traces.

@@ -8,26 +8,28 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use loom_access::Principal;
-use loom_base::{AgentId, ErrorCode, SessionId};
+use loom_base::{AgentId, ErrorCode, SessionId, TurnId};
 use loom_store::{
     AgentTotals, Listed, MessageRecord, NewSession, Page, SessionFilter, SessionRecord, ToolCallRecord,
 };
 
 use crate::accept::time_over;
-use crate::actor::{Actor, Asked};
+use crate::actor::{Actor, Asked, Retry};
+use crate::command::{Command, Inbox};
 use crate::core::Core;
-use crate::{Error, Running, TurnRequest};
+use crate::{Error, Running, TurnRequest, WhenBusy};
+
+/// What may be asked of one session at a time, beside messages.
+const MOST_COMMANDS: usize = 64;
 
 /// The sessions of one Loom.
 pub struct Sessions {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     actors: Arc<Actors>,
-    closing: CancellationToken,
+    pub(crate) closing: CancellationToken,
     stopping: CancellationToken,
-    tasks: TaskTracker,
 }
 
 /// A page of a session's history: its messages, and the tool calls they hold.
@@ -56,8 +58,26 @@ pub struct SessionDraft {
 #[derive(Clone)]
 pub(crate) struct Mailbox {
     mail: mpsc::Sender<Asked>,
+    commands: mpsc::Sender<Command>,
+    /// The turn that runs.
+    running: Arc<RunningTurn>,
     /// Cancels what the session does, and what waits; closes the box once that is over.
     stop: CancellationToken,
+}
+
+/// The turn that a session is at work on, for those who would rather not wait for it.
+#[derive(Default)]
+pub(crate) struct RunningTurn(Mutex<Option<(TurnId, CancellationToken)>>);
+
+impl RunningTurn {
+    pub(crate) fn set(&self, turn: Option<(TurnId, CancellationToken)>) {
+        *self.lock() = turn;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(TurnId, CancellationToken)>> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The mailboxes of the sessions in memory.
@@ -78,7 +98,6 @@ impl Sessions {
             actors: Arc::default(),
             closing: CancellationToken::new(),
             stopping: CancellationToken::new(),
-            tasks: TaskTracker::new(),
         }
     }
 
@@ -89,6 +108,21 @@ impl Sessions {
         if let Some(agent) = &request.agent {
             self.core.agents.get(agent)?;
         }
+        let Some(key) = request.key.clone() else { return self.start_new(request).await };
+        let principal = request.principal;
+        if let Some(running) = self.of_key(&key, principal).await? {
+            return Ok(running);
+        }
+        match self.start_new(request).await {
+            // The same request was sent twice at once, and the other was first.
+            Err(error) if error.code == ErrorCode::StoreConflict => {
+                self.of_key(&key, principal).await?.ok_or(error)
+            }
+            other => other,
+        }
+    }
+
+    async fn start_new(&self, request: TurnRequest) -> Result<Running, Error> {
         let session = request.session.clone().unwrap_or_else(|| SessionId::new(&*self.core.ids));
         let (reply, accepted) = oneshot::channel();
         let (cancel, timeout) = (request.cancel.clone(), request.timeout);
@@ -111,6 +145,19 @@ impl Sessions {
         }
     }
 
+    /// Asks something of a session, starting its actor when it has none.
+    pub(crate) fn command(&self, session: &SessionId, command: Command) -> Result<(), Error> {
+        if self.closing.is_cancelled() {
+            return Err(shutting_down());
+        }
+        let mut actors = self.actors.lock();
+        let mailbox = actors.entry(session.clone()).or_insert_with(|| self.spawn_actor(session));
+        mailbox.commands.try_send(command).map_err(|_| {
+            let message = format!("{MOST_COMMANDS} requests wait for session {session} already");
+            Error { retry_after: Some(Duration::from_secs(1)), ..Error::new(ErrorCode::QueueFull, message) }
+        })
+    }
+
     /// Puts mail into the session's box, starting its actor when it has none.
     fn post(&self, session: &SessionId, asked: Asked) -> Result<(), Error> {
         if self.closing.is_cancelled() {
@@ -118,6 +165,16 @@ impl Sessions {
         }
         let mut actors = self.actors.lock();
         let mailbox = actors.entry(session.clone()).or_insert_with(|| self.spawn_actor(session));
+        match (asked.request.when_busy, mailbox.running.lock().clone()) {
+            (WhenBusy::Reject, Some((turn, _))) => {
+                let message =
+                    format!("session {session} is at work on {turn}; wait for it, stop it, or queue");
+                let busy = Error::new(ErrorCode::SessionBusy, message);
+                return Err(Error { retry_after: Some(Duration::from_secs(1)), ..busy });
+            }
+            (WhenBusy::Interrupt, Some((_, cancel))) => cancel.cancel(),
+            (WhenBusy::Queue, _) | (_, None) => {}
+        }
         // Sent under the lock: an idle actor leaves the map under the same lock, and only with an empty box.
         mailbox.mail.try_send(asked).map_err(|_| {
             let message = format!("{} messages wait in session {session} already", self.core.limits.queue);
@@ -127,17 +184,23 @@ impl Sessions {
 
     fn spawn_actor(&self, session: &SessionId) -> Mailbox {
         let (sender, mail) = mpsc::channel(self.core.limits.queue.max(1));
-        let stop = self.stopping.child_token();
+        let (commands, asked) = mpsc::channel(MOST_COMMANDS);
+        let stop = CancellationToken::new();
+        let running = Arc::<RunningTurn>::default();
         let actor = Actor {
             core: Arc::clone(&self.core),
             actors: Arc::clone(&self.actors),
             id: session.clone(),
             mail,
+            inbox: Inbox::new(asked),
+            running: Arc::clone(&running),
             closing: self.closing.clone(),
             stop: stop.clone(),
+            park: self.stopping.clone(),
+            retry: Retry::default(),
         };
-        self.tasks.spawn(actor.run());
-        Mailbox { mail: sender, stop }
+        self.core.tasks.spawn(actor.run());
+        Mailbox { mail: sender, commands, running, stop }
     }
 
     /// Creates a session for an agent.
@@ -194,9 +257,16 @@ impl Sessions {
         Ok(History { messages, calls })
     }
 
+    /// Whether the session is in use, or was a moment ago.
+    pub(crate) fn is_in_memory(&self, id: &SessionId) -> bool {
+        self.actors.lock().contains_key(id)
+    }
+
     /// Cancels what the session does and removes it with all it holds.
     pub async fn delete(&self, id: &SessionId, principal: Principal) -> Result<(), Error> {
         self.get(id, principal).await?;
+        // One that another instance works with is not taken from under it.
+        self.core.membership.claim(id).await?;
         let mailbox = self.actors.lock().get(id).cloned();
         if let Some(mailbox) = mailbox {
             mailbox.stop.cancel();
@@ -205,16 +275,18 @@ impl Sessions {
         if self.core.stores.sessions.delete(id).await? { Ok(()) } else { Err(Error::session_not_found(id)) }
     }
 
-    /// Takes no more messages, lets running turns end within `patience`, then cancels them.
+    /// Takes no more messages, lets running turns end within `patience`, then leaves them as they are: they are taken up
+    /// again after the next start.
     pub async fn shut_down(&self, patience: Duration) {
         self.closing.cancel();
-        self.tasks.close();
+        let tasks = &self.core.tasks;
+        tasks.close();
         tokio::select! {
-            () = self.tasks.wait() => return,
+            () = tasks.wait() => return,
             () = self.core.clock.sleep(patience) => {}
         }
         self.stopping.cancel();
-        self.tasks.wait().await;
+        tasks.wait().await;
     }
 }
 

@@ -6,7 +6,7 @@ use loom_agent::{Event, Spent};
 use loom_base::{IdSource, NanoUsd, SessionId, Timestamp, TurnId};
 use loom_llm::{ContentBlock, Message, Role, estimate_message};
 use loom_memory::Kept;
-use loom_store::{Advance, CallChange, NewMessage, NewTurn, Receipt, TurnEnd, TurnStore};
+use loom_store::{Advance, CallChange, IdempotencyKey, NewMessage, NewTurn, Receipt, TurnEnd, TurnStore};
 
 /// Collects what happens in a turn and commits it step by step.
 pub(crate) struct Steps {
@@ -17,12 +17,14 @@ pub(crate) struct Steps {
     seq: u32,
     next_message: u64,
     draft: Draft,
+    ended: Option<TurnEnd>,
 }
 
 #[derive(Default)]
 struct Draft {
     events: Vec<Event>,
     accept: Option<NewTurn>,
+    key: Option<IdempotencyKey>,
     messages: Vec<NewMessage>,
     calls: Vec<CallChange>,
     end: Option<TurnEnd>,
@@ -47,7 +49,7 @@ impl Steps {
         seq: u32,
         next_message: u64,
     ) -> Self {
-        Self { store, session, epoch, turn, seq, next_message, draft: Draft::default() }
+        Self { store, session, epoch, turn, seq, next_message, draft: Draft::default(), ended: None }
     }
 
     /// The place that the next message gets.
@@ -55,8 +57,9 @@ impl Steps {
         self.next_message
     }
 
-    pub(crate) fn accept(&mut self, turn: NewTurn, context_start: Option<u64>) {
+    pub(crate) fn accept(&mut self, turn: NewTurn, key: Option<IdempotencyKey>, context_start: Option<u64>) {
         self.draft.accept = Some(turn);
+        self.draft.key = key;
         self.draft.context_start = context_start;
     }
 
@@ -69,7 +72,18 @@ impl Steps {
     }
 
     pub(crate) fn end(&mut self, end: TurnEnd) {
+        self.ended = Some(end.clone());
         self.draft.end = Some(end);
+    }
+
+    /// How the turn ended, once a step says so.
+    pub(crate) fn ended(&self) -> Option<TurnEnd> {
+        self.ended.clone()
+    }
+
+    /// Events in the journal once all that was queued is durable.
+    pub(crate) const fn events(&self) -> u32 {
+        self.seq
     }
 
     /// Adds a message to the step and gives it back as it is sent.
@@ -96,6 +110,7 @@ impl Steps {
             append_id: ids.uuid(),
             events: draft.events,
             accept: draft.accept,
+            key: draft.key,
             messages: draft.messages,
             calls: draft.calls,
             spent,

@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tracing::Instrument;
 
-use loom_base::{Clock, ErrorCode};
+use loom_base::{Clock, ErrorCode, FailPoint};
 use loom_tools::{EffectClass, Tool, ToolContext, ToolError, ToolErrorKind, ToolOutput};
 
 /// How long a tool that was told to stop may take to do so.
-const GRACE: Duration = Duration::from_secs(2);
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
 /// Attempts at a call that failed before it did anything.
 const ATTEMPTS: u32 = 3;
 /// The wait before the second attempt; doubled for the third.
@@ -71,7 +71,13 @@ async fn run_once(
     let stop = attempt.cancel.clone();
     // On a task of its own, so that a tool that blocks or panics harms only itself.
     let task_tool = Arc::clone(tool);
-    let mut task = tokio::spawn(async move { task_tool.call(input, attempt).await }.in_current_span());
+    let called = async move {
+        FailPoint::ToolBeforeCall.pass();
+        let result = task_tool.call(input, attempt).await;
+        FailPoint::ToolAfterCall.pass();
+        result
+    };
+    let mut task = tokio::spawn(called.in_current_span());
     let finished = tokio::select! {
         joined = &mut task => return joined.unwrap_or_else(|error| Err(crashed(&error))),
         () = clock.sleep(timeout) => false,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use loom_agent::{Effect, Event, EventKind, Turn};
+use loom_agent::{Effect, Event, EventKind, Resolution, Turn};
 use loom_base::{EffectId, ErrorCode, NanoUsd, SessionId, Timestamp, TraceId, TurnId};
 use loom_llm::Usage;
 use loom_store::{Journal, SpanRecord, Stores, ToolCallRecord};
@@ -263,6 +263,10 @@ fn tool_span(journal: &Journal, call: &ToolCallRecord) -> TraceSpan {
         ("gen_ai.tool.call.id", call.call.to_string()),
         ("loom.tool.outcome", call.outcome.map_or("unfinished", outcome_name).to_owned()),
     ]);
+    if let Some(said) = &call.resolution {
+        attributes.insert("loom.tool.resolution".into(), resolution_name(said.resolution).into());
+        attributes.insert("loom.tool.resolved_by".into(), said.by.clone());
+    }
     for (fact, value) in &call.facts {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         attributes.insert(format!("loom.tool.{fact}"), text);
@@ -282,6 +286,14 @@ fn tool_span(journal: &Journal, call: &ToolCallRecord) -> TraceSpan {
         format!("execute_tool {}", call.tool),
         attributes,
     )
+}
+
+const fn resolution_name(resolution: Resolution) -> &'static str {
+    match resolution {
+        Resolution::Happened => "happened",
+        Resolution::DidNotHappen => "did_not_happen",
+        Resolution::GiveUp => "give_up",
+    }
 }
 
 /// A number far above effect numbers, the same for the same name (FNV-1a).

@@ -6,6 +6,8 @@ mod agent_files;
 mod bad_models;
 mod conversations;
 mod example;
+mod leases;
+mod recovery;
 #[cfg(feature = "server")]
 mod servers;
 mod setup;

@@ -110,7 +110,7 @@ async fn two_servers_serve_different_agents_at_once() {
 }
 
 #[tokio::test]
-async fn a_stop_cancels_the_turns_of_its_own_loom_only() {
+async fn a_stop_parks_the_turns_of_its_own_loom_only() {
     let folders = [folder(), folder()];
     let left = loom_called("left", folders[0].path()).await;
     let right = serve(loom_called("right", folders[1].path()).await).await;
@@ -125,7 +125,7 @@ async fn a_stop_cancels_the_turns_of_its_own_loom_only() {
     let client = Reflected::connect(&address, "loom.v1.LoomService").await.unwrap();
     stop.cancel();
     serving.await.unwrap();
-    assert_eq!(mine.end().await.unwrap_err().error.code, ErrorCode::Cancelled);
+    assert_eq!(mine.end().await.unwrap_err().error.code, ErrorCode::ShuttingDown);
     let refused = client.call("GetHealth", json!({}), &[]).await;
     assert!(refused.is_err(), "{refused:?}");
     assert_eq!(right.call("Weave", json!({ "query": "alone?" })).await["text"], "this is right");

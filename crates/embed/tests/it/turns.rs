@@ -26,7 +26,7 @@ async fn a_tool_turn_is_answered_streamed_traced_and_paid_once() {
     let folder = folder();
     let loom = loom(folder.path(), ADDS).await;
     let running = loom.start(TurnRequest::new("what is the sum?")).await.unwrap();
-    let items: Vec<_> = std::sync::Arc::clone(&running.feed).read(0).collect().await;
+    let items: Vec<_> = std::sync::Arc::clone(&running.feed).read(None).collect().await;
     let streamed: String = items
         .iter()
         .filter_map(|item| match &item.progress {
@@ -37,10 +37,7 @@ async fn a_tool_turn_is_answered_streamed_traced_and_paid_once() {
     let result = running.end().await.unwrap();
     assert_eq!(result.text, "It is {\"sum\":42}.");
     assert_eq!(streamed, result.text);
-    assert_eq!(
-        items.iter().map(|item| item.id).collect::<Vec<_>>(),
-        (1..=items.len() as u64).collect::<Vec<_>>()
-    );
+    assert!(items.is_sorted_by(|a, b| a.id < b.id), "{items:?}");
     assert_eq!(result.report.spent.usage.total(), 380);
     assert_eq!((result.report.spent.model_calls, result.report.spent.tool_calls), (2, 1));
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loom_embed::Loom;
 use loom_embed::base::{ErrorCode, SessionId};
-use loom_embed::runtime::{Running, TurnRequest};
+use loom_embed::runtime::{Running, TurnRequest, WhenBusy};
 use loom_store::Page;
 use tokio::time::timeout;
 
@@ -90,5 +90,22 @@ async fn a_deleted_session_ends_its_running_turn_and_those_that_wait() {
     let gone = sessions.get(&running.session, local).await.unwrap_err();
     assert_eq!(gone.code, ErrorCode::SessionNotFound);
     assert_eq!(loom.ask("hello?").await.unwrap().text, "fine");
+    loom.close(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_not_to_wait_is_refused_or_comes_in_between() {
+    let folder = folder();
+    let loom = loom(folder.path(), SLOW).await;
+    let first = busy(&loom).await;
+    let with = |when_busy| TurnRequest { when_busy, ..next_in(&first.session) };
+    let refused = loom.start(with(WhenBusy::Reject)).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::SessionBusy);
+    assert!(refused.message.contains(&first.turn.to_string()), "{refused}");
+    let next = loom.start(with(WhenBusy::Interrupt)).await.unwrap();
+    assert_eq!(next.end().await.unwrap().text, "fine");
+    assert_eq!(first.end().await.unwrap_err().error.code, ErrorCode::Cancelled);
+    let free = loom.start(with(WhenBusy::Reject)).await.unwrap();
+    assert_eq!(free.end().await.unwrap().text, "fine");
     loom.close(PATIENCE).await;
 }

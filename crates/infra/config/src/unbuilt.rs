@@ -43,7 +43,7 @@ pub(crate) const UNBUILT: &[Unbuilt] = &[
     later("llm.rate_limit", REMOVE),
     later("llm.concurrency_limit", REMOVE),
     later("llm.timeout_seconds", "`server.behavior.request_timeout_seconds` limits a whole request"),
-    later("storage.postgres", "the store is SQLite, in `db_path`"),
+    later("storage.postgres", "put host, user and the rest into the address that `storage.dsn` points to"),
     later("storage.migration", "the store is migrated when the server starts; remove it"),
     later("storage.sqlite.encrypt", "encrypt the file system that holds `db_path`"),
     Unbuilt {

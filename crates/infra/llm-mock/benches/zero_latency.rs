@@ -19,6 +19,10 @@ impl Clock for StoppedClock {
         Timestamp::default()
     }
 
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+
     async fn sleep(&self, _span: Duration) {}
 }
 

@@ -4,13 +4,12 @@ use async_trait::async_trait;
 use loom_base::AgentId;
 use loom_store::{AgentRecord, AgentSource, AgentStore, Error};
 use sqlx::PgConnection;
-use sqlx::postgres::PgRow;
 
 use crate::connect::Pool;
 use crate::error::Failure;
-use crate::row::Row;
-use crate::text::stored;
 use crate::writer::{Queue, Write};
+use loom_store_sql::records;
+use loom_store_sql::text::stored;
 
 const SELECT: &str = "
 SELECT a.id, v.name, v.version, v.definition, v.digest, v.source_path, a.created_at, v.created_at AS updated_at
@@ -37,14 +36,14 @@ impl AgentStore for Agents {
     async fn list(&self) -> Result<Vec<AgentRecord>, Error> {
         let query = format!("{SELECT} AND v.version = a.version WHERE a.listed ORDER BY a.name");
         let read = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(self.reads.connections());
-        self.reads.within(read).await?.iter().map(record).collect()
+        self.reads.within(read).await?.iter().map(records::agent).collect()
     }
 
     async fn version(&self, id: &AgentId, version: u32) -> Result<Option<AgentRecord>, Error> {
         let query = format!("{SELECT} WHERE a.id = $1 AND v.version = $2");
         let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(id.as_str()).bind(i64::from(version));
         let row = self.reads.within(query.fetch_optional(self.reads.connections())).await?;
-        row.as_ref().map(record).transpose()
+        row.as_ref().map(records::agent).transpose()
     }
 
     async fn delete(&self, id: &AgentId) -> Result<bool, Error> {
@@ -52,25 +51,10 @@ impl AgentStore for Agents {
     }
 }
 
-fn record(row: &PgRow) -> Result<AgentRecord, Error> {
-    let row = Row::new(row, "agent", "id");
-    let path = row.text_if_any("source_path")?;
-    Ok(AgentRecord {
-        id: row.parse("id")?,
-        name: row.text("name")?,
-        version: row.number("version")?,
-        definition: row.json("definition")?,
-        digest: row.name("digest")?,
-        source: path.map_or(AgentSource::Api, |path| AgentSource::File { path }),
-        created_at: row.time("created_at")?,
-        updated_at: row.time("updated_at")?,
-    })
-}
-
 struct Put(AgentRecord);
 
 #[async_trait]
-impl Write for Put {
+impl Write<PgConnection> for Put {
     type Reply = ();
 
     async fn write(&self, connection: &mut PgConnection) -> Result<Result<(), Error>, Failure> {
@@ -126,7 +110,7 @@ impl Write for Put {
 struct Delete(AgentId);
 
 #[async_trait]
-impl Write for Delete {
+impl Write<PgConnection> for Delete {
     type Reply = bool;
 
     async fn write(&self, connection: &mut PgConnection) -> Result<Result<bool, Error>, Failure> {

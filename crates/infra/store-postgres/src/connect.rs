@@ -120,6 +120,11 @@ impl Settings {
         self.pool(SPAN_CONNECTIONS, options)
     }
 
+    /// The connection by which an instance says that it is alive, whatever the others wait for.
+    pub(crate) fn heartbeat(&self) -> Pool {
+        self.pool(1, self.limited().options([("lock_timeout", milliseconds(self.lock_wait))]))
+    }
+
     fn pool(&self, most: u32, options: PgConnectOptions) -> Pool {
         let pool = PgPoolOptions::new().max_connections(most).acquire_timeout(self.connect_timeout);
         let limit = self.connect_timeout + self.transaction_limit();

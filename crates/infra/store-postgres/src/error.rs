@@ -1,46 +1,9 @@
 //! What the driver's errors mean.
 
 use loom_store::Error;
+use loom_store_sql::Setback;
+pub(crate) use loom_store_sql::{Failure, closed, silent};
 use sqlx::error::{DatabaseError, ErrorKind};
-
-/// Why a write did not happen.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// It contradicts what is stored, or takes too long. The others of its transaction may still succeed without it.
-    Refused(Error),
-    /// Another transaction was in its way. The same may succeed now.
-    Contended(Error),
-    /// Another program holds a lock that it needs, and has not given it back in time.
-    Blocked(Error),
-    /// The connection ended before the commit. Nothing is stored; the same may succeed on another connection.
-    Lost(Error),
-    /// The database cannot write, or it is not known whether it has.
-    Broken(Error),
-}
-
-impl Failure {
-    /// What the caller is told.
-    pub(crate) fn into_error(self) -> Error {
-        match self {
-            Self::Refused(error)
-            | Self::Contended(error)
-            | Self::Blocked(error)
-            | Self::Lost(error)
-            | Self::Broken(error) => error,
-        }
-    }
-
-    /// The failure of what may have been a commit: when the connection went with it, nobody knows what was stored.
-    pub(crate) fn at_commit(self) -> Self {
-        match self {
-            Self::Lost(Error::Unavailable { reason }) => {
-                let reason = format!("{reason}; what was being committed may be stored");
-                Self::Broken(Error::Unavailable { reason })
-            }
-            other => other,
-        }
-    }
-}
 
 /// Classes and codes of PostgreSQL's errors (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 mod code {
@@ -56,28 +19,27 @@ mod code {
     pub(super) const REFUSED: [&str; 7] = ["21", "22", "23", "53200", "54", "57014", "XX"];
 }
 
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        let Some(database) = error.as_database_error() else {
-            let unavailable = unavailable(&error);
-            return match error {
-                sqlx::Error::Encode(_) => Self::Refused(unavailable),
-                _ => Self::Lost(unavailable),
-            };
+/// What `error` means for what was being written.
+pub(crate) fn setback(error: &sqlx::Error) -> Setback {
+    let unavailable = unavailable(error);
+    let Some(database) = error.as_database_error() else {
+        return match error {
+            sqlx::Error::Encode(_) => Setback::Refused(unavailable),
+            _ => Setback::Lost(unavailable),
         };
-        let found = database.code().unwrap_or_default();
-        let is_one_of = |codes: &[&str]| codes.iter().any(|code| found.starts_with(code));
-        match database.kind() {
-            ErrorKind::UniqueViolation => Self::Refused(Error::Exists { what: taken(database) }),
-            ErrorKind::ForeignKeyViolation => {
-                Self::Refused(Error::Missing { what: "something this write refers to".to_owned() })
-            }
-            _ if is_one_of(&code::CONTENDED) => Self::Contended(unavailable(&error)),
-            _ if is_one_of(&code::BLOCKED) => Self::Blocked(unavailable(&error)),
-            _ if is_one_of(&code::LOST) => Self::Lost(unavailable(&error)),
-            _ if is_one_of(&code::REFUSED) => Self::Refused(unavailable(&error)),
-            _ => Self::Broken(unavailable(&error)),
+    };
+    let found = database.code().unwrap_or_default();
+    let is_one_of = |codes: &[&str]| codes.iter().any(|code| found.starts_with(code));
+    match database.kind() {
+        ErrorKind::UniqueViolation => Setback::Refused(Error::Exists { what: taken(database) }),
+        ErrorKind::ForeignKeyViolation => {
+            Setback::Refused(Error::Missing { what: "something this write refers to".to_owned() })
         }
+        _ if is_one_of(&code::CONTENDED) => Setback::Contended(unavailable),
+        _ if is_one_of(&code::BLOCKED) => Setback::Blocked(unavailable),
+        _ if is_one_of(&code::LOST) => Setback::Lost(unavailable),
+        _ if is_one_of(&code::REFUSED) => Setback::Refused(unavailable),
+        _ => Setback::Broken(unavailable),
     }
 }
 
@@ -102,14 +64,4 @@ pub(crate) fn unavailable(error: &sqlx::Error) -> Error {
         other => other.to_string(),
     };
     Error::Unavailable { reason }
-}
-
-/// The server has said nothing for too long.
-pub(crate) fn silent() -> Error {
-    Error::Unavailable { reason: "the server does not answer in time".to_owned() }
-}
-
-/// The writer is gone.
-pub(crate) fn closed() -> Error {
-    Error::Unavailable { reason: "the store is closed".to_owned() }
 }

@@ -9,8 +9,8 @@ use sqlx::PgConnection;
 
 use crate::connect::Pool;
 use crate::error::Failure;
-use crate::row::Row;
 use crate::writer::{Queue, Write};
+use loom_store_sql::Row;
 
 /// The size is that of the whole database, also of what others keep in it.
 const STATUS: &str = "
@@ -40,7 +40,7 @@ impl HealthStore for Health {
         let start = self.clock.now();
         let connections = self.reads.connections();
         let read = self.reads.within(sqlx::query(STATUS).fetch_one(connections)).await;
-        let row = read.inspect_err(|_| self.queue.doubt())?;
+        let row = read.inspect_err(|error| self.queue.doubt(error))?;
         let latency = self.clock.now().since(start);
         let row = Row::new(&row, "status", "migration");
         Ok(StoreStatus {
@@ -61,7 +61,7 @@ impl HealthStore for Health {
 struct Probe;
 
 #[async_trait]
-impl Write for Probe {
+impl Write<PgConnection> for Probe {
     type Reply = ();
 
     async fn write(&self, connection: &mut PgConnection) -> Result<Result<(), Error>, Failure> {

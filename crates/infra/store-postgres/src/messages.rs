@@ -1,16 +1,16 @@
 //! Messages. Finding them by words is in [`crate::search`].
 
 use async_trait::async_trait;
-use loom_base::SessionId;
-use loom_store::{Error, Listed, MessageHit, MessageRecord, MessageStore, NewMessage, Page, SearchQuery};
+use loom_base::{MessageId, SessionId};
+use loom_store::{Error, Listed, MessageHit, MessageRecord, MessageStore, Page, SearchQuery};
 use sqlx::postgres::PgRow;
 
 use crate::connect::Pool;
-use crate::row::Row;
 use crate::search;
 use crate::writer::Queue;
+use loom_store_sql::records;
 
-/// What a [`record`] is made of.
+/// What a [record](records::message) is made of.
 pub(crate) const COLUMNS: &str =
     "id, session_id, turn_id, seq, role, content, beside, tokens, cost, created_at";
 
@@ -66,7 +66,7 @@ impl MessageStore for Messages {
             Ok((total, rows))
         };
         let (total, rows) = self.reads.within(read).await?;
-        let items = rows.iter().map(record).collect::<Result<_, _>>()?;
+        let items = rows.iter().map(records::message).collect::<Result<_, _>>()?;
         Ok(Listed { items, total: u64::try_from(total).unwrap_or(0) })
     }
 
@@ -80,7 +80,7 @@ impl MessageStore for Messages {
             let rows = self.chunk(session, from, before).await?;
             let is_last = rows.len() < CHUNK;
             for row in rows {
-                let record = record(&row)?;
+                let record = records::message(&row)?;
                 before = i64::try_from(record.message.seq).unwrap_or(i64::MAX);
                 used = used.saturating_add(record.message.tokens);
                 kept.push(record);
@@ -96,6 +96,17 @@ impl MessageStore for Messages {
         Ok(kept)
     }
 
+    async fn of_turn(&self, opening: MessageId, most: u32) -> Result<Vec<MessageRecord>, Error> {
+        let query = "
+            SELECT m.id, m.session_id, m.turn_id, m.seq, m.role, m.content, m.beside, m.tokens, m.cost, m.created_at
+            FROM messages AS o JOIN messages AS m ON m.session_id = o.session_id
+            WHERE o.id = $1 AND m.turn_id = o.turn_id AND m.seq >= o.seq AND m.seq < o.seq + $2
+            ORDER BY m.seq";
+        let read = sqlx::query(query).bind(opening.to_string()).bind(i64::from(most));
+        let rows = self.reads.within(read.fetch_all(self.reads.connections())).await?;
+        rows.iter().map(records::message).collect()
+    }
+
     async fn search(&self, query: &SearchQuery) -> Result<Vec<MessageHit>, Error> {
         search::search(&self.reads, query).await
     }
@@ -103,23 +114,4 @@ impl MessageStore for Messages {
     async fn index_more(&self, limit: u32) -> Result<u32, Error> {
         self.queue.write(search::IndexMore(limit)).await
     }
-}
-
-/// A message's row as a record.
-pub(crate) fn record(row: &PgRow) -> Result<MessageRecord, Error> {
-    let row = Row::new(row, "message", "id");
-    Ok(MessageRecord {
-        session: row.parse("session_id")?,
-        turn: row.parse("turn_id")?,
-        message: NewMessage {
-            id: row.parse("id")?,
-            seq: row.number("seq")?,
-            role: row.name("role")?,
-            content: row.json("content")?,
-            beside: row.json("beside")?,
-            tokens: row.number("tokens")?,
-            cost: row.money("cost")?,
-            created_at: row.time("created_at")?,
-        },
-    })
 }

@@ -1,12 +1,10 @@
 //! Finding messages by their words: in the index, and in what the index has not reached yet.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
-use loom_base::{Clock, SessionId};
+use loom_base::SessionId;
 use loom_store::words::{said, share_of, words};
 use loom_store::{Error, MessageHit, MessageRecord, SearchQuery};
 use sqlx::PgConnection;
@@ -14,20 +12,13 @@ use sqlx::postgres::PgRow;
 
 use crate::connect::Pool;
 use crate::error::Failure;
-use crate::messages::{COLUMNS, record};
-use crate::row::Row;
+use crate::messages::COLUMNS;
 use crate::words::{TOO_LARGE, question, vector};
-use crate::writer::{Queue, Write};
+use crate::writer::Write;
+use loom_store_sql::{Row, records};
 
 /// A rank grows with how often and how near to each other the words are; 1 divides it by the logarithm of the length.
 const RANK: &str = "ts_rank(words, $1::tsquery, 1)::float8";
-
-/// Messages indexed in one transaction: few, because turns wait behind it.
-const CHUNK: u32 = 128;
-/// The index waits until no messages have come for this long, so that it does not take turns with a busy writer.
-const QUIET: Duration = Duration::from_millis(250);
-/// It waits so often at most: then there is no quiet, and what is not indexed makes searches slow.
-const MOST_WAITS: u32 = 20;
 
 /// Messages with all words of `query`, best first.
 pub(crate) async fn search(reads: &Pool, query: &SearchQuery) -> Result<Vec<MessageHit>, Error> {
@@ -44,7 +35,7 @@ pub(crate) async fn search(reads: &Pool, query: &SearchQuery) -> Result<Vec<Mess
     };
     let (indexed, tail) = reads.within(read).await?;
     let hit = |row: &PgRow| {
-        Ok(MessageHit { record: record(row)?, score: Row::new(row, "message", "id").get("score")? })
+        Ok(MessageHit { record: records::message(row)?, score: Row::new(row, "message", "id").get("score")? })
     };
     let mut hits = indexed.iter().map(hit).collect::<Result<Vec<_>, _>>()?;
     // Their scores grow with the share of asked words towards that of the index's best hit: enough to stand among the
@@ -94,7 +85,7 @@ async fn in_tail(
         .fetch(snapshot);
     let mut hits = Vec::new();
     while let Some(row) = rows.try_next().await? {
-        let record = match record(&row) {
+        let record = match records::message(&row) {
             Ok(record) => record,
             Err(error) => return Ok(Err(error)),
         };
@@ -109,7 +100,7 @@ async fn in_tail(
 pub(crate) struct IndexMore(pub(crate) u32);
 
 #[async_trait]
-impl Write for IndexMore {
+impl Write<PgConnection> for IndexMore {
     type Reply = u32;
 
     async fn write(&self, connection: &mut PgConnection) -> Result<Result<u32, Error>, Failure> {
@@ -142,33 +133,5 @@ impl Write for IndexMore {
             sqlx::query(add).bind(numbers).bind(vectors).execute(connection).await?;
         }
         Ok(Ok(u32::try_from(rows.len()).unwrap_or(u32::MAX)))
-    }
-}
-
-/// Indexes new messages until the writer ends.
-pub(crate) async fn follow(queue: Queue, clock: Arc<dyn Clock>) {
-    let mut messages = queue.messages();
-    loop {
-        messages.mark_unchanged();
-        loop {
-            match queue.write(IndexMore(CHUNK)).await {
-                Ok(indexed) if indexed < CHUNK => break,
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "the full-text index falls behind");
-                    break;
-                }
-            }
-        }
-        if messages.changed().await.is_err() {
-            return;
-        }
-        for _ in 0..MOST_WAITS {
-            clock.sleep(QUIET).await;
-            if !messages.has_changed().unwrap_or(false) {
-                break;
-            }
-            messages.mark_unchanged();
-        }
     }
 }

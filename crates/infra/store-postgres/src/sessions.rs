@@ -13,14 +13,14 @@ use sqlx::postgres::PgRow;
 
 use crate::connect::Pool;
 use crate::error::Failure;
-use crate::row::Row;
-use crate::text::stored;
 use crate::writer::{Queue, Write};
+use loom_store_sql::text::stored;
+use loom_store_sql::{Row, records};
 
 /// The epoch of a session that has had one owner only.
 const FIRST_EPOCH: u64 = 1;
 
-const COLUMNS: &str = "
+pub(crate) const COLUMNS: &str = "
 id, agent_id, created_at, last_active, name, backend, principal, state, metadata, turns, input_tokens, output_tokens,
 cache_read_tokens, cache_write_tokens, cost, context_start, next_message, epoch";
 
@@ -57,7 +57,7 @@ impl SessionStore for Sessions {
         let read = sqlx::query(sqlx::AssertSqlSafe(self.get.clone()))
             .bind(id.as_str())
             .fetch_optional(self.reads.connections());
-        self.reads.within(read).await?.as_ref().map(record).transpose()
+        self.reads.within(read).await?.as_ref().map(records::session).transpose()
     }
 
     async fn list(&self, filter: &SessionFilter, page: Page) -> Result<Listed<SessionRecord>, Error> {
@@ -86,7 +86,7 @@ impl SessionStore for Sessions {
             Ok((total, rows))
         };
         let (total, rows) = self.reads.within(read).await?;
-        let items = rows.iter().map(record).collect::<Result<_, _>>()?;
+        let items = rows.iter().map(records::session).collect::<Result<_, _>>()?;
         Ok(Listed { items, total: u64::try_from(total).unwrap_or(0) })
     }
 
@@ -111,36 +111,10 @@ impl SessionStore for Sessions {
     }
 }
 
-fn record(row: &PgRow) -> Result<SessionRecord, Error> {
-    let row = Row::new(row, "session", "id");
-    let next_message = row.number("next_message")?;
-    Ok(SessionRecord {
-        id: row.parse("id")?,
-        agent: row.parse("agent_id")?,
-        name: row.text("name")?,
-        backend: row.text("backend")?,
-        principal: row.text("principal")?,
-        state: row.name("state")?,
-        metadata: row.json("metadata")?,
-        created_at: row.time("created_at")?,
-        last_active: row.time("last_active")?,
-        totals: SessionTotals {
-            turns: row.number("turns")?,
-            // Messages are only added, and without gaps.
-            messages: next_message,
-            usage: row.usage()?,
-            cost: row.money("cost")?,
-        },
-        context_start: row.number("context_start")?,
-        next_message,
-        epoch: row.number("epoch")?,
-    })
-}
-
 struct Create(NewSession);
 
 #[async_trait]
-impl Write for Create {
+impl Write<PgConnection> for Create {
     type Reply = SessionRecord;
 
     async fn write(&self, connection: &mut PgConnection) -> Result<Result<SessionRecord, Error>, Failure> {
@@ -188,7 +162,7 @@ impl Write for Create {
 struct Delete(SessionId);
 
 #[async_trait]
-impl Write for Delete {
+impl Write<PgConnection> for Delete {
     type Reply = bool;
 
     async fn write(&self, connection: &mut PgConnection) -> Result<Result<bool, Error>, Failure> {

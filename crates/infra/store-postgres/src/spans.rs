@@ -3,11 +3,10 @@
 use async_trait::async_trait;
 use loom_base::TraceId;
 use loom_store::{Error, SpanRecord, SpanStore};
-use sqlx::postgres::PgRow;
 
 use crate::connect::Pool;
-use crate::row::Row;
-use crate::text::stored;
+use loom_store_sql::records;
+use loom_store_sql::text::stored;
 
 const ADD: &str = "
 INSERT INTO spans (trace_id, id, parent, name, started_at, ended_at, attributes)
@@ -64,19 +63,6 @@ impl SpanStore for Spans {
             ORDER BY started_at, number";
         let read = sqlx::query(query).bind(trace.to_string()).fetch_all(self.pool.connections());
         let rows = self.pool.within(read).await?;
-        rows.iter().map(record).collect()
+        rows.iter().map(records::span).collect()
     }
-}
-
-fn record(row: &PgRow) -> Result<SpanRecord, Error> {
-    let row = Row::new(row, "span of trace", "trace_id");
-    Ok(SpanRecord {
-        trace: row.parse("trace_id")?,
-        id: row.get::<i64>("id")?.cast_unsigned(),
-        parent: row.get::<Option<i64>>("parent")?.map(i64::cast_unsigned),
-        name: row.text("name")?,
-        started_at: row.time("started_at")?,
-        ended_at: row.time("ended_at")?,
-        attributes: row.json("attributes")?,
-    })
 }

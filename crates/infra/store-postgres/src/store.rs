@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use loom_base::{Clock, Secret};
 use loom_store::{Error, Stores};
+use loom_store_sql::follow_messages;
 use tokio::task::JoinHandle;
 
 use crate::connect::{Pool, Settings};
 use crate::error::unavailable;
-use crate::writer::{Queue, Writer};
-use crate::{agents, health, messages, schema, search, sessions, spans, turns};
+use crate::writer::{Postgres, Queue, Writer};
+use crate::{agents, health, leases, messages, schema, search, sessions, spans, turns, upkeep};
 
 /// Where the store is, and how much it may use.
 #[derive(Clone)]
@@ -20,7 +21,7 @@ pub struct Options {
     ///
     /// [parameters]: https://docs.rs/sqlx/0.9.0/sqlx/postgres/struct.PgConnectOptions.html
     pub url: Secret,
-    /// Connections that read, at most. Two more write spans, and one everything else.
+    /// Connections that read, at most. Two more write spans, one says that we are alive, and one writes everything else.
     pub readers: u32,
     /// Spans kept; the oldest beyond them go.
     pub kept_spans: u32,
@@ -56,8 +57,9 @@ pub struct PostgresStore {
     queue: Queue,
     reads: Pool,
     spans: Pool,
+    heartbeat: Pool,
     clock: Arc<dyn Clock>,
-    writer: JoinHandle<()>,
+    writer: JoinHandle<Postgres>,
 }
 
 impl PostgresStore {
@@ -69,8 +71,9 @@ impl PostgresStore {
         let settings = Settings::new(&options)?;
         schema::prepare(&settings).await?;
         let connection = settings.writer().await.map_err(|error| unavailable(&error))?;
-        let (reads, spans) = (settings.readers(options.readers), settings.spans());
-        let (queue, writer) = Writer::new(connection, settings);
+        let (reads, spans, heartbeat) =
+            (settings.readers(options.readers), settings.spans(), settings.heartbeat());
+        let (queue, writer) = Writer::new(Postgres::new(settings), connection);
         let clock = options.clock;
         let stores = Stores {
             sessions: Arc::new(sessions::Sessions::new(queue.clone(), reads.clone())),
@@ -78,9 +81,11 @@ impl PostgresStore {
             messages: Arc::new(messages::Messages::new(queue.clone(), reads.clone())),
             agents: Arc::new(agents::Agents::new(queue.clone(), reads.clone())),
             spans: Arc::new(spans::Spans::new(spans.clone(), options.kept_spans)),
+            leases: Arc::new(leases::Leases::new(queue.clone(), heartbeat.clone())),
             health: Arc::new(health::Health::new(queue.clone(), reads.clone(), Arc::clone(&clock))),
+            upkeep: Arc::new(upkeep::Upkeep::new(queue.clone(), reads.clone())),
         };
-        Ok(Self { stores, queue, reads, spans, clock, writer: tokio::spawn(writer.run()) })
+        Ok(Self { stores, queue, reads, spans, heartbeat, clock, writer: tokio::spawn(writer.run()) })
     }
 
     /// The stores.
@@ -91,7 +96,7 @@ impl PostgresStore {
     /// Brings the full-text index forward whenever new messages have come and a moment has passed in quiet. To be
     /// spawned; ends when the store is closed. Without it search still finds everything, by reading what is not indexed.
     pub fn index_in_background(&self) -> impl Future<Output = ()> + Send + use<> {
-        search::follow(self.queue.clone(), Arc::clone(&self.clock))
+        follow_messages(self.queue.clone(), Arc::clone(&self.clock), search::IndexMore)
     }
 
     /// Transactions committed since the store was opened.
@@ -103,6 +108,7 @@ impl PostgresStore {
     pub async fn close(self) {
         self.reads.connections().close().await;
         self.spans.connections().close().await;
+        self.heartbeat.connections().close().await;
         self.queue.close();
         if let Err(error) = self.writer.await {
             tracing::error!(%error, "the writer did not end by itself");

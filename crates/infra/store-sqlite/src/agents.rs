@@ -3,12 +3,11 @@
 use async_trait::async_trait;
 use loom_base::AgentId;
 use loom_store::{AgentRecord, AgentSource, AgentStore, Error};
-use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::error::{Failure, unavailable};
-use crate::row::Row;
 use crate::writer::{Queue, Write};
+use loom_store_sql::records;
 
 const SELECT: &str = "
 SELECT a.id, v.name, v.version, v.definition, v.digest, v.source_path, a.created_at, v.created_at AS updated_at
@@ -35,14 +34,14 @@ impl AgentStore for Agents {
     async fn list(&self) -> Result<Vec<AgentRecord>, Error> {
         let query = format!("{SELECT} AND v.version = a.version WHERE a.listed = 1 ORDER BY a.name");
         let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&self.reads).await;
-        rows.map_err(|error| unavailable(&error))?.iter().map(record).collect()
+        rows.map_err(|error| unavailable(&error))?.iter().map(records::agent).collect()
     }
 
     async fn version(&self, id: &AgentId, version: u32) -> Result<Option<AgentRecord>, Error> {
         let query = format!("{SELECT} WHERE a.id = ? AND v.version = ?");
         let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(id.as_str()).bind(version);
         let row = query.fetch_optional(&self.reads).await.map_err(|error| unavailable(&error))?;
-        row.as_ref().map(record).transpose()
+        row.as_ref().map(records::agent).transpose()
     }
 
     async fn delete(&self, id: &AgentId) -> Result<bool, Error> {
@@ -50,25 +49,10 @@ impl AgentStore for Agents {
     }
 }
 
-fn record(row: &SqliteRow) -> Result<AgentRecord, Error> {
-    let row = Row::new(row, "agent", "id");
-    let path: Option<String> = row.get("source_path")?;
-    Ok(AgentRecord {
-        id: row.parse("id")?,
-        name: row.get("name")?,
-        version: row.number("version")?,
-        definition: row.json("definition")?,
-        digest: row.name("digest")?,
-        source: path.map_or(AgentSource::Api, |path| AgentSource::File { path }),
-        created_at: row.time("created_at")?,
-        updated_at: row.time("updated_at")?,
-    })
-}
-
 struct Put(AgentRecord);
 
 #[async_trait]
-impl Write for Put {
+impl Write<SqliteConnection> for Put {
     type Reply = ();
 
     async fn write(&self, connection: &mut SqliteConnection) -> Result<Result<(), Error>, Failure> {
@@ -122,7 +106,7 @@ impl Write for Put {
 struct Delete(AgentId);
 
 #[async_trait]
-impl Write for Delete {
+impl Write<SqliteConnection> for Delete {
     type Reply = bool;
 
     async fn write(&self, connection: &mut SqliteConnection) -> Result<Result<bool, Error>, Failure> {

@@ -35,6 +35,12 @@ pub(crate) async fn writer(settings: &Settings) -> Result<SqliteConnection, sqlx
     options.connect().await
 }
 
+/// Opens a connection that checks or copies the whole database and changes nothing in it. SQLite takes it for one that
+/// writes.
+pub(crate) async fn copier(settings: &Settings) -> Result<SqliteConnection, sqlx::Error> {
+    base(settings).synchronous(SqliteSynchronous::Full).connect().await
+}
+
 /// The connections that read; none of them can write.
 pub(crate) async fn readers(settings: &Settings, most: u32) -> Result<SqlitePool, sqlx::Error> {
     pool(most).connect_with(base(settings).read_only(true).pragma("query_only", "1")).await

@@ -1,15 +1,8 @@
 //! What the driver's errors mean.
 
 use loom_store::Error;
-
-/// Why a write did not happen.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// It contradicts what is stored. The others of its transaction may still succeed without it.
-    Refused(Error),
-    /// The database cannot write. Nothing of the transaction is stored.
-    Broken(Error),
-}
+pub(crate) use loom_store_sql::Failure;
+use loom_store_sql::Setback;
 
 /// SQLite's primary result codes for statements that fail by what is in them, not by the state of the database.
 mod code {
@@ -24,24 +17,23 @@ mod code {
     pub(super) const NOT_A_DATABASE: i32 = 26;
 }
 
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        use sqlx::error::ErrorKind;
-        let Some(database) = error.as_database_error() else { return Self::Broken(unavailable(&error)) };
-        let message = database.message();
-        match (database.kind(), primary_code(database)) {
-            (ErrorKind::UniqueViolation, _) => {
-                let columns = message.strip_prefix("UNIQUE constraint failed: ").unwrap_or(message);
-                Self::Refused(Error::Exists { what: format!("a row with this {columns}") })
-            }
-            (ErrorKind::ForeignKeyViolation, _) => {
-                Self::Refused(Error::Missing { what: "something this write refers to".to_owned() })
-            }
-            (_, Some(code::ERROR | code::TOO_BIG | code::CONSTRAINT | code::MISMATCH)) => {
-                Self::Refused(unavailable(&error))
-            }
-            _ => Self::Broken(unavailable(&error)),
+/// What `error` means for what was being written.
+pub(crate) fn setback(error: &sqlx::Error) -> Setback {
+    use sqlx::error::ErrorKind;
+    let Some(database) = error.as_database_error() else { return Setback::Broken(unavailable(error)) };
+    let message = database.message();
+    match (database.kind(), primary_code(database)) {
+        (ErrorKind::UniqueViolation, _) => {
+            let columns = message.strip_prefix("UNIQUE constraint failed: ").unwrap_or(message);
+            Setback::Refused(Error::Exists { what: format!("a row with this {columns}") })
         }
+        (ErrorKind::ForeignKeyViolation, _) => {
+            Setback::Refused(Error::Missing { what: "something this write refers to".to_owned() })
+        }
+        (_, Some(code::ERROR | code::TOO_BIG | code::CONSTRAINT | code::MISMATCH)) => {
+            Setback::Refused(unavailable(error))
+        }
+        _ => Setback::Broken(unavailable(error)),
     }
 }
 
@@ -59,9 +51,4 @@ pub(crate) fn unavailable(error: &sqlx::Error) -> Error {
         }
         _ => Error::Unavailable { reason },
     }
-}
-
-/// The writer is gone.
-pub(crate) fn closed() -> Error {
-    Error::Unavailable { reason: "the store is closed".to_owned() }
 }

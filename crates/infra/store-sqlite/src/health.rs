@@ -79,7 +79,7 @@ enum Probe {
 }
 
 #[async_trait]
-impl Write for Probe {
+impl Write<SqliteConnection> for Probe {
     type Reply = ();
 
     async fn write(&self, connection: &mut SqliteConnection) -> Result<Result<(), Error>, Failure> {

@@ -21,13 +21,27 @@ const ID_OFFSET: usize = 68;
 
 /// Marks the file at `path` as Loom's when it is empty; refuses one that is somebody else's, and changes nothing in it.
 pub(crate) async fn ours(path: &Path) -> Result<(), Error> {
+    let header = header(path)?;
+    if header.is_empty() {
+        return mark(path).await.map_err(|error| unavailable(&error));
+    }
+    of_ours(&header, path)
+}
+
+/// Refuses a file that is not marked as Loom's, also an empty one.
+pub(crate) fn check(path: &Path) -> Result<(), Error> {
+    of_ours(&header(path)?, path)
+}
+
+fn header(path: &Path) -> Result<Vec<u8>, Error> {
     let mut header = Vec::new();
     File::open(path)
         .and_then(|file| file.take(HEADER_BYTES).read_to_end(&mut header))
         .map_err(|error| Error::Unavailable { reason: format!("cannot read {}: {error}", path.display()) })?;
-    if header.is_empty() {
-        return mark(path).await.map_err(|error| unavailable(&error));
-    }
+    Ok(header)
+}
+
+fn of_ours(header: &[u8], path: &Path) -> Result<(), Error> {
     if !header.starts_with(MAGIC) {
         let reason = "it is not a SQLite database; move it away to start with an empty one".to_owned();
         return Err(Error::Corrupt { what: path.display().to_string(), reason });

@@ -2,15 +2,14 @@
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
-use loom_base::SessionId;
-use loom_store::{Error, Listed, MessageHit, MessageRecord, MessageStore, NewMessage, Page, SearchQuery};
+use loom_base::{MessageId, SessionId};
+use loom_store::{Error, Listed, MessageHit, MessageRecord, MessageStore, Page, SearchQuery};
 use sqlx::SqlitePool;
-use sqlx::sqlite::SqliteRow;
 
 use crate::error::unavailable;
-use crate::row::Row;
 use crate::search;
 use crate::writer::Queue;
+use loom_store_sql::records;
 
 /// The stored messages.
 pub(crate) struct Messages {
@@ -43,7 +42,7 @@ impl MessageStore for Messages {
             Ok((total, rows))
         };
         let (total, rows) = read.await.map_err(|error| unavailable(&error))?;
-        let items = rows.iter().map(record).collect::<Result<_, _>>()?;
+        let items = rows.iter().map(records::message).collect::<Result<_, _>>()?;
         Ok(Listed { items, total: u64::try_from(total).unwrap_or(0) })
     }
 
@@ -54,7 +53,7 @@ impl MessageStore for Messages {
         let mut kept = Vec::new();
         let mut used = 0_u64;
         while let Some(row) = rows.try_next().await.map_err(|error| unavailable(&error))? {
-            let record = record(&row)?;
+            let record = records::message(&row)?;
             used = used.saturating_add(record.message.tokens);
             kept.push(record);
             if used > tokens {
@@ -65,6 +64,16 @@ impl MessageStore for Messages {
         Ok(kept)
     }
 
+    async fn of_turn(&self, opening: MessageId, most: u32) -> Result<Vec<MessageRecord>, Error> {
+        let query = "
+            SELECT m.*
+            FROM messages AS o JOIN messages AS m ON m.session_id = o.session_id
+            WHERE o.id = ?1 AND m.turn_id = o.turn_id AND m.seq >= o.seq AND m.seq < o.seq + ?2
+            ORDER BY m.seq";
+        let rows = sqlx::query(query).bind(opening.to_string()).bind(most).fetch_all(&self.reads).await;
+        rows.map_err(|error| unavailable(&error))?.iter().map(records::message).collect()
+    }
+
     async fn search(&self, query: &SearchQuery) -> Result<Vec<MessageHit>, Error> {
         search::search(&self.reads, query).await
     }
@@ -72,23 +81,4 @@ impl MessageStore for Messages {
     async fn index_more(&self, limit: u32) -> Result<u32, Error> {
         self.queue.write(search::IndexMore(limit)).await
     }
-}
-
-/// A message's row as a record.
-pub(crate) fn record(row: &SqliteRow) -> Result<MessageRecord, Error> {
-    let row = Row::new(row, "message", "id");
-    Ok(MessageRecord {
-        session: row.parse("session_id")?,
-        turn: row.parse("turn_id")?,
-        message: NewMessage {
-            id: row.parse("id")?,
-            seq: row.number("seq")?,
-            role: row.name("role")?,
-            content: row.json("content")?,
-            beside: row.json("beside")?,
-            tokens: row.number("tokens")?,
-            cost: row.money("cost")?,
-            created_at: row.time("created_at")?,
-        },
-    })
 }

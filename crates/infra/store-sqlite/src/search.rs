@@ -1,12 +1,10 @@
 //! Finding messages by their words: in the index, and in what the index has not reached yet.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
-use loom_base::{Clock, SessionId};
+use loom_base::SessionId;
 use loom_store::words::{said, share_of, words};
 use loom_store::{Error, MessageHit, SearchQuery};
 use serde_json::json;
@@ -14,19 +12,11 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::error::{Failure, unavailable};
-use crate::messages::record;
-use crate::row::Row;
 use crate::words::{indexed, question};
-use crate::writer::{Queue, Write};
+use crate::writer::Write;
+use loom_store_sql::{Row, records};
 
 const CURSOR: &str = "SELECT value FROM meta WHERE key = 'fts_cursor'";
-
-/// Messages indexed in one transaction: few, because turns wait behind it.
-const CHUNK: u32 = 128;
-/// The index waits until no messages have come for this long, so that it does not take turns with a busy writer.
-const QUIET: Duration = Duration::from_millis(250);
-/// It waits so often at most: then there is no quiet, and what is not indexed makes searches slow.
-const MOST_WAITS: u32 = 20;
 
 /// Messages with all words of `query`, best first.
 pub(crate) async fn search(reads: &SqlitePool, query: &SearchQuery) -> Result<Vec<MessageHit>, Error> {
@@ -63,7 +53,7 @@ async fn in_index(
         .await
         .map_err(|error| unavailable(&error))?;
     let hit = |row: &SqliteRow| {
-        Ok(MessageHit { record: record(row)?, score: Row::new(row, "message", "id").get("score")? })
+        Ok(MessageHit { record: records::message(row)?, score: Row::new(row, "message", "id").get("score")? })
     };
     rows.iter().map(hit).collect()
 }
@@ -83,7 +73,7 @@ async fn in_tail(
         .fetch(snapshot);
     let mut hits = Vec::new();
     while let Some(row) = rows.try_next().await.map_err(|error| unavailable(&error))? {
-        let record = record(&row)?;
+        let record = records::message(&row)?;
         if let Some(share) = share_of(asked, said(&record.message.content)) {
             hits.push(MessageHit { record, score: best * share });
         }
@@ -95,7 +85,7 @@ async fn in_tail(
 pub(crate) struct IndexMore(pub(crate) u32);
 
 #[async_trait]
-impl Write for IndexMore {
+impl Write<SqliteConnection> for IndexMore {
     type Reply = u32;
 
     async fn write(&self, connection: &mut SqliteConnection) -> Result<Result<u32, Error>, Failure> {
@@ -120,33 +110,5 @@ impl Write for IndexMore {
             UPDATE meta SET value = ? WHERE key = 'fts_cursor'";
         sqlx::query(add).bind(json!(entries).to_string()).bind(last).execute(connection).await?;
         Ok(Ok(u32::try_from(rows.len()).unwrap_or(u32::MAX)))
-    }
-}
-
-/// Indexes new messages until the writer ends.
-pub(crate) async fn follow(queue: Queue, clock: Arc<dyn Clock>) {
-    let mut messages = queue.messages();
-    loop {
-        messages.mark_unchanged();
-        loop {
-            match queue.write(IndexMore(CHUNK)).await {
-                Ok(indexed) if indexed < CHUNK => break,
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "the full-text index falls behind");
-                    break;
-                }
-            }
-        }
-        if messages.changed().await.is_err() {
-            return;
-        }
-        for _ in 0..MOST_WAITS {
-            clock.sleep(QUIET).await;
-            if !messages.has_changed().unwrap_or(false) {
-                break;
-            }
-            messages.mark_unchanged();
-        }
     }
 }

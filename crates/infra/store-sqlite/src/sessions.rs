@@ -12,8 +12,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::error::{Failure, unavailable};
-use crate::row::Row;
 use crate::writer::{Queue, Write};
+use loom_store_sql::{Row, records};
 
 /// The epoch of a session that has had one owner only.
 const FIRST_EPOCH: u64 = 1;
@@ -50,7 +50,7 @@ impl SessionStore for Sessions {
             .bind(id.as_str())
             .fetch_optional(&self.reads)
             .await;
-        row.map_err(|error| unavailable(&error))?.as_ref().map(record).transpose()
+        row.map_err(|error| unavailable(&error))?.as_ref().map(records::session).transpose()
     }
 
     async fn list(&self, filter: &SessionFilter, page: Page) -> Result<Listed<SessionRecord>, Error> {
@@ -79,7 +79,7 @@ impl SessionStore for Sessions {
             Ok((total, rows))
         };
         let (total, rows) = read.await.map_err(|error| unavailable(&error))?;
-        let items = rows.iter().map(record).collect::<Result<_, _>>()?;
+        let items = rows.iter().map(records::session).collect::<Result<_, _>>()?;
         Ok(Listed { items, total: u64::try_from(total).unwrap_or(0) })
     }
 
@@ -107,36 +107,10 @@ impl SessionStore for Sessions {
     }
 }
 
-fn record(row: &SqliteRow) -> Result<SessionRecord, Error> {
-    let row = Row::new(row, "session", "id");
-    let next_message = row.number("next_message")?;
-    Ok(SessionRecord {
-        id: row.parse("id")?,
-        agent: row.parse("agent_id")?,
-        name: row.get("name")?,
-        backend: row.get("backend")?,
-        principal: row.get("principal")?,
-        state: row.name("state")?,
-        metadata: row.json("metadata")?,
-        created_at: row.time("created_at")?,
-        last_active: row.time("last_active")?,
-        totals: SessionTotals {
-            turns: row.number("turns")?,
-            // Messages are only added, and without gaps.
-            messages: next_message,
-            usage: row.usage()?,
-            cost: row.money("cost")?,
-        },
-        context_start: row.number("context_start")?,
-        next_message,
-        epoch: row.number("epoch")?,
-    })
-}
-
 struct Create(NewSession);
 
 #[async_trait]
-impl Write for Create {
+impl Write<SqliteConnection> for Create {
     type Reply = SessionRecord;
 
     async fn write(
@@ -187,7 +161,7 @@ impl Write for Create {
 struct Delete(SessionId);
 
 #[async_trait]
-impl Write for Delete {
+impl Write<SqliteConnection> for Delete {
     type Reply = bool;
 
     async fn write(&self, connection: &mut SqliteConnection) -> Result<Result<bool, Error>, Failure> {

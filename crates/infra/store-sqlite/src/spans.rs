@@ -5,10 +5,9 @@ use loom_base::TraceId;
 use loom_store::{Error, SpanRecord, SpanStore};
 use serde_json::json;
 use sqlx::SqlitePool;
-use sqlx::sqlite::SqliteRow;
 
 use crate::error::unavailable;
-use crate::row::Row;
+use loom_store_sql::records;
 
 const ADD: &str = "
 INSERT INTO spans (trace_id, id, parent, name, started_at, ended_at, attributes)
@@ -51,19 +50,6 @@ impl SpanStore for Spans {
             .fetch_all(&self.pool)
             .await
             .map_err(|error| unavailable(&error))?;
-        rows.iter().map(record).collect()
+        rows.iter().map(records::span).collect()
     }
-}
-
-fn record(row: &SqliteRow) -> Result<SpanRecord, Error> {
-    let row = Row::new(row, "span of trace", "trace_id");
-    Ok(SpanRecord {
-        trace: row.parse("trace_id")?,
-        id: row.get::<i64>("id")?.cast_unsigned(),
-        parent: row.get::<Option<i64>>("parent")?.map(i64::cast_unsigned),
-        name: row.get("name")?,
-        started_at: row.time("started_at")?,
-        ended_at: row.time("ended_at")?,
-        attributes: row.json("attributes")?,
-    })
 }

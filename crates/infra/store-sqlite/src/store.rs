@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use loom_base::Clock;
 use loom_store::{Error, Stores};
+use loom_store_sql::follow_messages;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{SqliteConnection, SqlitePool};
 use tokio::task::JoinHandle;
@@ -14,10 +15,10 @@ use crate::connect::Settings;
 use crate::directory::{Directory, LOCK_FILE};
 use crate::error::unavailable;
 use crate::mark::ours;
-use crate::writer::{Queue, Writer};
-use crate::{agents, connect, health, messages, search, sessions, spans, turns};
+use crate::writer::{LimitSize, Queue, SizeLimit, Sqlite, Writer};
+use crate::{agents, connect, health, leases, messages, search, sessions, spans, turns, upkeep};
 
-const DATABASE: &str = "loom.db";
+pub(crate) const DATABASE: &str = "loom.db";
 const SPANS: &str = "spans.db";
 
 /// Where the store is, and how much it may use.
@@ -55,7 +56,8 @@ pub struct SqliteStore {
     reads: SqlitePool,
     spans: SqlitePool,
     clock: Arc<dyn Clock>,
-    writer: JoinHandle<Directory>,
+    writer: JoinHandle<Sqlite>,
+    size_limit: Arc<SizeLimit>,
 }
 
 impl SqliteStore {
@@ -79,22 +81,35 @@ impl SqliteStore {
         let reads = connect::readers(&main, options.readers).await.map_err(|error| unavailable(&error))?;
         let spans = open_spans(&beside).await?;
         let databases = [path, beside.path];
-        let (queue, writer) = Writer::new(connection, main, directory);
+        let size_limit = Arc::new(SizeLimit::default());
+        let copied = main.clone();
+        let (queue, writer) = Writer::new(Sqlite::new(main, Arc::clone(&size_limit), directory), connection);
         let stores = Stores {
             sessions: Arc::new(sessions::Sessions::new(queue.clone(), reads.clone())),
             turns: Arc::new(turns::Turns::new(queue.clone(), reads.clone())),
             messages: Arc::new(messages::Messages::new(queue.clone(), reads.clone())),
             agents: Arc::new(agents::Agents::new(queue.clone(), reads.clone())),
             spans: Arc::new(spans::Spans::new(spans.clone(), options.kept_spans)),
+            leases: Arc::new(leases::Leases::new(queue.clone(), reads.clone())),
             health: Arc::new(health::Health::new(
                 queue.clone(),
                 reads.clone(),
                 databases.clone(),
                 Arc::clone(&options.clock),
             )),
+            upkeep: Arc::new(upkeep::Upkeep::new(queue.clone(), reads.clone(), copied)),
         };
         let clock = options.clock;
-        Ok(Self { databases, stores, queue, reads, spans, clock, writer: tokio::spawn(writer.run()) })
+        Ok(Self {
+            databases,
+            stores,
+            queue,
+            reads,
+            spans,
+            clock,
+            writer: tokio::spawn(writer.run()),
+            size_limit,
+        })
     }
 
     /// The database file.
@@ -125,7 +140,7 @@ impl SqliteStore {
     /// Brings the full-text index forward whenever new messages have come and a moment has passed in quiet. To be
     /// spawned; ends when the store is closed. Without it search still finds everything, by reading what is not indexed.
     pub fn index_in_background(&self) -> impl Future<Output = ()> + Send + use<> {
-        search::follow(self.queue.clone(), Arc::clone(&self.clock))
+        follow_messages(self.queue.clone(), Arc::clone(&self.clock), search::IndexMore)
     }
 
     /// Transactions committed since the store was opened.
@@ -136,7 +151,7 @@ impl SqliteStore {
     /// Bounds the database to about `bytes`, from now on: a write that needs more fails with [`Error::Unavailable`].
     /// Never shrinks it.
     pub async fn limit_size(&self, bytes: u64) -> Result<(), Error> {
-        self.queue.limit_size(bytes).await
+        self.queue.write(LimitSize { limit: Arc::clone(&self.size_limit), bytes }).await
     }
 
     /// Finishes what is queued, closes all files and frees the directory. Whoever still uses the stores gets
@@ -160,7 +175,7 @@ async fn open_spans(settings: &Settings) -> Result<SqlitePool, Error> {
 }
 
 /// A newer schema is refused, and so is one that says it needs a newer binary.
-async fn refuse_newer(connection: &mut SqliteConnection) -> Result<(), Error> {
+pub(crate) async fn refuse_newer(connection: &mut SqliteConnection) -> Result<(), Error> {
     let known = loom_migrations::newest(&loom_migrations::SQLITE);
     let tables: i64 =
         sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name IN ('meta', '_sqlx_migrations')")

@@ -1,17 +1,18 @@
 //! Turns and their journals.
 
 use async_trait::async_trait;
-use loom_agent::Spent;
-use loom_base::{CallId, MessageId, SessionId, TraceId, TurnId};
+use loom_base::{Digest, EffectId, MessageId, SessionId, Timestamp, TraceId, TurnId};
 use loom_store::{
-    Advance, CallStart, Error, Journal, NewTurn, Receipt, ToolCallRecord, TurnEnd, TurnRecord, TurnStore,
+    Advance, CallResolution, Error, Journal, Listed, Page, Receipt, RequestKey, ToolCallRecord, TurnRecord,
+    TurnStore, UnfinishedTurn, WaitingCall, WaitingFor,
 };
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteRow;
 
 use crate::error::unavailable;
-use crate::row::Row;
 use crate::writer::Queue;
+use crate::{keys, recovery, waiting};
+use loom_store_sql::{Row, records};
 
 /// The stored turns.
 pub(crate) struct Turns {
@@ -67,9 +68,9 @@ impl TurnStore for Turns {
         }
         let event = |row: &SqliteRow| Row::new(row, "event of turn", "turn_id").json("event");
         Ok(Some(Journal {
-            turn: turn_record(&row)?,
+            turn: records::turn(&row)?,
             events: events.iter().map(event).collect::<Result<_, _>>()?,
-            calls: calls.iter().map(call_record).collect::<Result<_, _>>()?,
+            calls: calls.iter().map(records::call).collect::<Result<_, _>>()?,
         }))
     }
 
@@ -80,9 +81,59 @@ impl TurnStore for Turns {
         rows.iter().rev().map(|row| Row::new(row, "turn", "id").parse("id")).collect()
     }
 
+    async fn of_session(&self, session: &SessionId, page: Page) -> Result<Listed<TurnId>, Error> {
+        let query = "
+            SELECT id, (SELECT count(*) FROM turns WHERE session_id = ?1) AS total
+            FROM turns
+            WHERE session_id = ?1
+            ORDER BY accepted_at, rowid
+            LIMIT ?2 OFFSET ?3";
+        let rows = sqlx::query(query)
+            .bind(session.as_str())
+            .bind(page.limit)
+            .bind(i64::try_from(page.offset).unwrap_or(i64::MAX))
+            .fetch_all(&self.reads)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        records::turn_ids(&rows)
+    }
+
     async fn unfinished(&self, session: &SessionId) -> Result<Option<TurnId>, Error> {
         let query = "SELECT id FROM turns WHERE session_id = ? AND ended_at IS NULL ORDER BY rowid LIMIT 1";
         self.find(query, session.as_str()).await
+    }
+
+    async fn all_unfinished(
+        &self,
+        principal: Option<&str>,
+        page: Page,
+    ) -> Result<Listed<UnfinishedTurn>, Error> {
+        recovery::unfinished(&self.reads, principal, page).await
+    }
+
+    async fn recover(&self, session: &SessionId, epoch: u64, turn: TurnId) -> Result<TurnRecord, Error> {
+        self.queue.write(recovery::Recover { session: session.clone(), epoch, turn }).await
+    }
+
+    async fn waiting(
+        &self,
+        what: WaitingFor,
+        principal: Option<&str>,
+        page: Page,
+    ) -> Result<Listed<WaitingCall>, Error> {
+        waiting::list(&self.reads, what, principal, page).await
+    }
+
+    async fn resolve(&self, effect: EffectId, resolution: CallResolution) -> Result<(), Error> {
+        self.queue.write(waiting::Resolve { effect, resolution }).await
+    }
+
+    async fn of_key(&self, key: &RequestKey) -> Result<Option<(TurnId, Digest)>, Error> {
+        keys::find(&self.reads, key).await
+    }
+
+    async fn forget_keys(&self, before: Timestamp) -> Result<u64, Error> {
+        self.queue.write(keys::Forget(before)).await
     }
 
     async fn calls_of(
@@ -101,55 +152,6 @@ impl TurnStore for Turns {
             .fetch_all(&self.reads)
             .await
             .map_err(|error| unavailable(&error))?;
-        rows.iter().map(call_record).collect()
+        rows.iter().map(records::call).collect()
     }
-}
-
-fn turn_record(row: &SqliteRow) -> Result<TurnRecord, Error> {
-    let row = Row::new(row, "turn", "id");
-    let accepted = NewTurn {
-        agent: row.parse("agent_id")?,
-        agent_version: row.number("agent_version")?,
-        rules_version: row.number("rules_version")?,
-        config: row.json("config")?,
-        rom: row.name("rom")?,
-        patterns: row.name("patterns")?,
-        provider: row.get("provider")?,
-        model: row.get("model")?,
-        trace: row.parse("trace_id")?,
-        parent_span: row.get("parent_span")?,
-        pattern: row.json_if_any("pattern")?,
-        accepted_at: row.time("accepted_at")?,
-    };
-    let end = match row.time_if_any("ended_at")? {
-        Some(ended_at) => Some(TurnEnd { outcome: row.json("outcome")?, ended_at }),
-        None => None,
-    };
-    let spent = Spent {
-        usage: row.usage()?,
-        cost: row.money("cost")?,
-        model_calls: row.number("model_calls")?,
-        tool_calls: row.number("tool_calls")?,
-    };
-    Ok(TurnRecord { id: row.parse("id")?, session: row.parse("session_id")?, accepted, spent, end })
-}
-
-fn call_record(row: &SqliteRow) -> Result<ToolCallRecord, Error> {
-    let row = Row::new(row, "tool call of message", "message_id");
-    let start = match row.time_if_any("started_at")? {
-        Some(at) => Some(CallStart { effect: row.number("effect")?, at }),
-        None => None,
-    };
-    Ok(ToolCallRecord {
-        message: row.parse("message_id")?,
-        call: CallId::new(row.get::<String>("call_id")?),
-        tool: row.get("tool_name")?,
-        arguments: row.json("args")?,
-        class: row.name("class")?,
-        start,
-        outcome: row.name_if_any("outcome")?,
-        result: row.json_if_any("result")?,
-        facts: row.json_if_any("facts")?.unwrap_or_default(),
-        ended_at: row.time_if_any("ended_at")?,
-    })
 }

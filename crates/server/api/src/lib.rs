@@ -16,6 +16,7 @@ mod request;
 mod server;
 mod services;
 mod stack;
+pub mod store;
 mod taker;
 
 pub use deadline::grpc_timeout;

@@ -10,6 +10,10 @@ use crate::Failure;
 
 /// The header that carries the id, in and out.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The metadata under which a client names a request, so that it can send it again.
+pub(crate) const IDEMPOTENCY_KEY: &str = "x-loom-idempotency-key";
+/// The header by which a client of Server-Sent Events says what it saw last (the HTML standard).
+pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
 /// The longest id taken over from a caller, in bytes.
 const MAX_BYTES: usize = 128;
 

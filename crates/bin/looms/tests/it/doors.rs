@@ -8,8 +8,14 @@ use crate::http::Http;
 use crate::serving::Serving;
 
 /// The routes of the HTTP API, as existing clients know them.
-const ROUTES: [(&str, Method, &str); 20] = [
+const ROUTES: [(&str, Method, &str); 31] = [
     ("Weave", Method::POST, "/v1/weave"),
+    ("CancelTurn", Method::POST, "/v1/turns/{turnId}:cancel"),
+    ("ListTurns", Method::GET, "/v1/turns"),
+    ("ListEffects", Method::GET, "/v1/effects"),
+    ("ResolveEffect", Method::POST, "/v1/effects/{effectId}:resolve"),
+    ("ListApprovals", Method::GET, "/v1/approvals"),
+    ("AnswerApproval", Method::POST, "/v1/approvals/{approvalId}:answer"),
     ("CreateSession", Method::POST, "/v1/sessions"),
     ("GetSession", Method::GET, "/v1/sessions/{sessionId}"),
     ("ListSessions", Method::GET, "/v1/sessions"),
@@ -29,8 +35,13 @@ const ROUTES: [(&str, Method, &str); 20] = [
     ("GetHealth", Method::GET, "/v1/health"),
     ("GetServerConfig", Method::GET, "/v1/server/config"),
     ("GetStorageStatus", Method::GET, "/v1/server/storage"),
+    ("DescribeStore", Method::GET, "/v1/store"),
+    ("VerifyStore", Method::POST, "/v1/store:verify"),
+    ("BackUpStore", Method::POST, "/v1/store:backup"),
+    ("VacuumStore", Method::POST, "/v1/store:vacuum"),
+    ("CleanUpStore", Method::POST, "/v1/store:cleanup"),
 ];
-const STREAMS: [&str; 2] = ["StreamChat", "StreamWeave"];
+const STREAMS: [&str; 4] = ["ReplaySession", "StreamChat", "StreamTurn", "StreamWeave"];
 
 /// A way in.
 pub(crate) enum Door {

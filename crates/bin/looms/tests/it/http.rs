@@ -73,7 +73,17 @@ impl Http {
     /// Posts and reads events as they come.
     pub(crate) async fn stream(&self, path: &str, body: Value) -> Sse {
         let headers = [("content-type", "application/json")];
-        let response = self.start(Method::POST, path, &headers, body.to_string()).await;
+        self.events(Method::POST, path, &headers, body.to_string()).await
+    }
+
+    /// Reads the events at `path` after the one that was seen last, as a browser does.
+    pub(crate) async fn stream_after(&self, path: &str, last: Option<&str>) -> Sse {
+        let headers: Vec<_> = last.into_iter().map(|last| ("last-event-id", last)).collect();
+        self.events(Method::GET, path, &headers, String::new()).await
+    }
+
+    async fn events(&self, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> Sse {
+        let response = self.start(method, path, headers, body).await;
         assert_eq!(response.status(), 200, "{:?}", response.into_body().collect().await.unwrap().to_bytes());
         Sse { headers: response.headers().clone(), body: response.into_body(), buffer: String::new() }
     }

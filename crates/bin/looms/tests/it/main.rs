@@ -10,15 +10,21 @@
 mod asking;
 mod command_line;
 mod doors;
+#[cfg(not(feature = "failpoints"))]
+mod fail_points;
 mod home;
 mod http;
 mod limits;
 mod observability;
 mod quickstart;
 mod reloading;
+mod replaying;
 mod request_fields;
 mod restarts;
+mod resuming;
 mod rpcs;
 mod serving;
+mod sharing;
 mod shop;
+mod store;
 mod streaming;

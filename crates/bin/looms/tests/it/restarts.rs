@@ -37,7 +37,7 @@ fn assert_each_call_has_one_result(messages: &[Value]) {
 }
 
 #[tokio::test]
-async fn a_session_goes_on_after_a_kill_in_the_middle_of_a_tool_call() {
+async fn a_turn_that_a_kill_cut_off_is_taken_up_and_can_be_cancelled() {
     let endless = json!({ "sql": ENDLESS }).to_string();
     let calls = [("c1", "list_tables", "{}"), ("c2", "query", endless.as_str()), ("c3", "schema", "{}")];
     let script = vec![Reply::text("first"), Reply::tool_calls(calls), Reply::text("I am back")];
@@ -59,6 +59,10 @@ async fn a_session_goes_on_after_a_kill_in_the_middle_of_a_tool_call() {
     let home = server.kill().await;
 
     let server = Serving::start(home).await;
+    let unfinished = server.http.get("/v1/turns").await.ok();
+    assert_eq!(unfinished["turns"][0]["turnId"], turn, "{unfinished}");
+    server.http.post(&format!("/v1/turns/{}:cancel", turn.as_str().unwrap()), json!({})).await.ok();
+    assert_eq!(server.http.get("/v1/turns").await.ok()["totalCount"], 0);
     let next = json!({ "query": "three", "sessionId": session });
     assert_eq!(server.http.post("/v1/weave", next).await.ok()["text"], "I am back");
     let requests = fake.requests();
@@ -152,7 +156,7 @@ async fn a_stopping_server_ends_its_turns_and_a_second_signal_ends_it_at_once() 
 }
 
 #[tokio::test]
-async fn whoever_waits_for_a_turn_when_the_server_stops_is_told_how_it_ended() {
+async fn whoever_waits_for_a_turn_when_the_server_stops_is_told_that_it_goes_on() {
     let home = Home::playing("default: { text: never, latency_ms: 600000 }");
     home.configure_also("server: { behavior: { shutdown_timeout_seconds: 1 } }");
     let server = Serving::start(home).await;
@@ -170,11 +174,11 @@ async fn whoever_waits_for_a_turn_when_the_server_stops_is_told_how_it_ended() {
     let (_, said) = server.stop().await;
     assert_eq!(said.code, 0, "{}", said.err);
     let events = stream.rest().await;
-    let stages: Vec<_> = events.iter().map(|event| &event.data["stage"]).collect();
-    assert!(stages.contains(&&json!("EXECUTION_STAGE_FAILED")), "{stages:?}");
-    assert_eq!(events.last().unwrap().data["code"], "LOOM_CANCELLED");
-    assert_eq!(whole.await.unwrap().problem().1["code"], "LOOM_CANCELLED");
-    assert_eq!(over_grpc.await.unwrap().unwrap_err().reason, "LOOM_CANCELLED");
+    // The turns are not over: they go on after the next start.
+    assert_eq!(events.last().unwrap().data["code"], "LOOM_SHUTTING_DOWN");
+    assert!(events.last().unwrap().data["metadata"]["turn_id"].is_string());
+    assert_eq!(whole.await.unwrap().problem().1["code"], "LOOM_SHUTTING_DOWN");
+    assert_eq!(over_grpc.await.unwrap().unwrap_err().reason, "LOOM_SHUTTING_DOWN");
 }
 
 #[tokio::test]

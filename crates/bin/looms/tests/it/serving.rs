@@ -31,20 +31,38 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts a server on `home` and waits until it is ready.
     pub(crate) async fn start(home: Home) -> Self {
+        let mut home = home;
         loop {
-            let [grpc, http] = free_ports();
-            let mut child = spawn(&home, grpc, http);
-            let mut log = follow(&mut child);
-            let started =
-                tokio::time::timeout(PATIENCE, log.wait_for(|lines| lines.iter().any(|line| is_ready(line))));
-            if started.await.expect("the server is neither ready nor gone").is_ok() {
-                let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-                return Self { home, grpc: at(grpc), http: Http::at(at(http)), child, log };
+            match Self::start_at(home, free_ports()).await {
+                Ok(serving) => return serving,
+                // Between looking and listening another process may have taken a port.
+                Err(back) => home = back,
             }
-            let lines = log.borrow().join("\n");
-            // Between looking and listening another process may have taken a port.
-            assert!(lines.contains("Address already in use"), "the server did not start:\n{lines}");
         }
+    }
+
+    /// Kills it at once, and starts it again on the same data and ports.
+    pub(crate) async fn kill_and_restart(self, meanwhile: impl FnOnce(&Home)) -> Self {
+        let ports = [self.grpc.port(), self.http.address.port()];
+        let home = self.kill().await;
+        meanwhile(&home);
+        Self::start_at(home, ports).await.unwrap_or_else(|_| panic!("its ports were taken meanwhile"))
+    }
+
+    /// Gives the folder back when another process has one of the ports.
+    async fn start_at(home: Home, ports: [u16; 2]) -> Result<Self, Home> {
+        let [grpc, http] = ports;
+        let mut child = spawn(&home, grpc, http);
+        let mut log = follow(&mut child);
+        let started =
+            tokio::time::timeout(PATIENCE, log.wait_for(|lines| lines.iter().any(|line| is_ready(line))));
+        if started.await.expect("the server is neither ready nor gone").is_ok() {
+            let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+            return Ok(Self { home, grpc: at(grpc), http: Http::at(at(http)), child, log });
+        }
+        let lines = log.borrow().join("\n");
+        assert!(lines.contains("Address already in use"), "the server did not start:\n{lines}");
+        Err(home)
     }
 
     /// Kills it at once, as a power cut would.

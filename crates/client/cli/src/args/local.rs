@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::DbArgs;
+
 /// A command that needs no server.
 #[derive(Clone, Debug)]
 pub enum LocalCommand {
@@ -20,6 +22,8 @@ pub enum LocalCommand {
     },
     /// `backend …`
     Backend(BackendCommand),
+    /// `db …` on a store that no server uses
+    Db(DbArgs),
 }
 
 /// A value of the configuration that the command line gives.

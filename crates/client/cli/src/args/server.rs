@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use super::{ApprovalCommand, DbCommand, EffectCommand, TurnCommand};
+
 /// A command that needs a server.
 #[derive(Clone, Debug)]
 pub enum ServerCommand {
@@ -11,6 +13,12 @@ pub enum ServerCommand {
     Agent(AgentCommand),
     /// `session …`
     Session(SessionCommand),
+    /// `turn …`
+    Turn(TurnCommand),
+    /// `effect …`
+    Effect(EffectCommand),
+    /// `approval …`
+    Approval(ApprovalCommand),
     /// `pattern …`, but for `validate`
     Pattern(PatternQuery),
     /// `trace …`
@@ -19,6 +27,8 @@ pub enum ServerCommand {
     Tool(ToolCommand),
     /// `health`
     Health,
+    /// `db …` through the server
+    Db(DbCommand),
 }
 
 /// Options of `chat`.

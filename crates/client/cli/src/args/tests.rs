@@ -26,6 +26,8 @@ fn each_command_has_its_runner() {
         "pattern validate a.yaml",
         "backend ping shop",
         "backend schema --file b.yaml",
+        "db verify",
+        "db restore f --data-dir d",
     ];
     let server = [
         "chat",
@@ -36,18 +38,31 @@ fn each_command_has_its_runner() {
         "session list",
         "session show s",
         "session delete s",
+        "turn list",
+        "turn cancel t",
+        "turn watch t --after e",
+        "effect list",
+        "effect resolve e --happened --result done",
+        "effect resolve e --did-not-happen",
+        "effect resolve e --give-up",
+        "approval list",
+        "approval answer a --approve --digest d",
+        "approval answer a --deny --reason why",
         "pattern list",
         "pattern search top customers",
         "pattern show p",
         "trace show t",
         "tool list",
         "health",
+        "db status --online",
+        "db --online cleanup --older-than 30",
+        "db verify --server http://a:1",
     ];
     for line in local {
-        assert!(matches!(parse(line).unwrap().command.into_task(), Task::Local(_)), "{line}");
+        assert!(matches!(parse(line).unwrap().into_task(), Task::Local(_)), "{line}");
     }
     for line in server {
-        assert!(matches!(parse(line).unwrap().command.into_task(), Task::Server(_)), "{line}");
+        assert!(matches!(parse(line).unwrap().into_task(), Task::Server(_)), "{line}");
     }
 }
 
@@ -87,6 +102,16 @@ fn mistakes_are_refused() {
         ("serve --set nothing", ErrorKind::ValueValidation),
         ("session list --limit 0", ErrorKind::ValueValidation),
         ("health --sever x", ErrorKind::UnknownArgument),
+        ("effect resolve e", ErrorKind::MissingRequiredArgument),
+        ("effect resolve e --happened --give-up", ErrorKind::ArgumentConflict),
+        ("effect resolve e --give-up --result x", ErrorKind::ArgumentConflict),
+        ("approval answer a", ErrorKind::MissingRequiredArgument),
+        ("approval answer a --approve --deny", ErrorKind::ArgumentConflict),
+        ("approval answer a --approve --reason x", ErrorKind::ArgumentConflict),
+        ("db cleanup", ErrorKind::MissingRequiredArgument),
+        ("db cleanup --older-than 0", ErrorKind::ValueValidation),
+        ("db verify --online --data-dir d", ErrorKind::ArgumentConflict),
+        ("db verify --server http://a:1 --db f", ErrorKind::ArgumentConflict),
     ];
     for (line, expected) in lines {
         assert_eq!(parse(line).unwrap_err().kind(), expected, "{line}");

@@ -10,7 +10,7 @@ use crate::Input;
 
 /// What came from the input.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// A line.
     Typed(String),
     /// Its end, or the wish to leave.
@@ -18,14 +18,16 @@ pub(super) enum Line {
 }
 
 /// The lines of an input, read only when they are asked for, so that no prompt stands in the way of an answer.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     wanted: std::sync::mpsc::Sender<()>,
     read: mpsc::Receiver<io::Result<Line>>,
+    /// Whether a line was asked for that has not come.
+    is_wanted: bool,
 }
 
 impl Lines {
     /// Starts to read `input`.
-    pub(super) fn read(input: Input) -> io::Result<Self> {
+    pub(crate) fn read(input: Input) -> io::Result<Self> {
         let (wanted, wants) = std::sync::mpsc::channel();
         let (sender, read) = mpsc::channel(1);
         // It ends when nobody wants a line any more; while it waits for one, it dies with the process.
@@ -37,15 +39,18 @@ impl Lines {
                 }
             }
         })?;
-        Ok(Self { wanted, read })
+        Ok(Self { wanted, read, is_wanted: false })
     }
 
-    /// The next line. It is asked for once: give up the wait only to give up the lines.
-    pub(super) async fn next(&mut self) -> io::Result<Line> {
-        if self.wanted.send(()).is_err() {
+    /// The next line. When the wait is given up, the line comes at the next call.
+    pub(crate) async fn next(&mut self) -> io::Result<Line> {
+        if !self.is_wanted && self.wanted.send(()).is_err() {
             return Ok(Line::End);
         }
-        self.read.recv().await.unwrap_or(Ok(Line::End))
+        self.is_wanted = true;
+        let line = self.read.recv().await;
+        self.is_wanted = false;
+        line.unwrap_or(Ok(Line::End))
     }
 }
 
@@ -59,7 +64,7 @@ impl Source {
     fn of(input: Input) -> Self {
         match input {
             Input::Nothing => Self::Nothing,
-            Input::Lines(lines) => Self::Plain(lines),
+            Input::Lines(lines) | Input::Person(lines) => Self::Plain(lines),
             Input::Terminal => {
                 let prompt = DefaultPrompt::new(DefaultPromptSegment::Empty, DefaultPromptSegment::Empty);
                 Self::Editor(Box::new(Reedline::create()), prompt)

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr as _;
 
+use super::amounts::counted;
 use super::text::{Tone, clean_line, shorten};
 use crate::Style;
 
@@ -63,6 +64,24 @@ impl Fields {
         }
         Ok(())
     }
+}
+
+/// Says what a page leaves out, if anything.
+pub(super) fn page(
+    shown: usize,
+    noun: &str,
+    first: i32,
+    total: i32,
+    style: Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let shown = i64::try_from(shown).unwrap_or(i64::MAX);
+    let after = (i64::from(total) - i64::from(first) - shown).max(0);
+    if first == 0 && after == 0 {
+        return Ok(());
+    }
+    let text = format!("{} shown, {first} before, {after} after", counted(shown, noun));
+    writeln!(out, "\n{}", style.paint(Tone::Faint, &text))
 }
 
 fn line<const N: usize>(cells: [&str; N], widths: &[usize; N]) -> String {

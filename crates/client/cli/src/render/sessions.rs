@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use loom_proto::v1::{ConversationHistory, Message, Session, ToolCall};
 
-use super::amounts::{count, counted, dollars, moment, whole_millis};
-use super::columns::{Columns, Fields};
+use super::amounts::{count, dollars, moment, whole_millis};
+use super::columns::{Columns, Fields, page};
 use super::text::{Tone, clean, clean_line, shorten};
 use crate::Style;
 
@@ -28,24 +28,6 @@ pub(crate) fn sessions(
     }
     table.write(out, style, "no sessions")?;
     page(sessions.len(), "session", first, total, style, out)
-}
-
-/// Says what a page leaves out, if anything.
-fn page(
-    shown: usize,
-    noun: &str,
-    first: i32,
-    total: i32,
-    style: Style,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let shown = i64::try_from(shown).unwrap_or(i64::MAX);
-    let after = (i64::from(total) - i64::from(first) - shown).max(0);
-    if first == 0 && after == 0 {
-        return Ok(());
-    }
-    let text = format!("{} shown, {first} before, {after} after", counted(shown, noun));
-    writeln!(out, "\n{}", style.paint(Tone::Faint, &text))
 }
 
 /// A session and a part of its messages, of which `first` were left out.

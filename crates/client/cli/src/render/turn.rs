@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use loom_proto::v1::{ContextState, CostInfo, ExecutionStage, HitlRequestInfo, WeaveProgress};
+use serde_json::Value;
 
 use super::amounts::{count, counted, dollars, share, span, whole_millis};
-use super::text::{Tone, clean, shorten};
+use super::text::{Tone, clean, clean_line, shorten};
 use super::tool;
 use crate::Style;
 
@@ -63,10 +64,24 @@ impl TurnView {
             ExecutionStage::HumanInTheLoop => self.question(event.hitl_request.as_ref(), out),
             ExecutionStage::Completed => self.rest(&event.partial_content, out),
             ExecutionStage::LlmGeneration if !event.message.starts_with(ASKING) => {
-                self.line(out, &format!("· {}", shorten(&event.message, MAX_MESSAGE)), Some(Tone::Faint))
+                self.note(&event.message, out)
             }
             _ => Ok(()),
         }
+    }
+
+    /// Shows a line of ours.
+    pub(crate) fn note(&mut self, note: &str, out: &mut dyn Write) -> io::Result<()> {
+        self.line(out, &format!("· {}", shorten(note, MAX_MESSAGE)), Some(Tone::Faint))
+    }
+
+    /// Says that the user follows the turn no more; `turn_id` is empty while it is not known to be accepted.
+    pub(crate) fn left(&mut self, turn_id: &str, out: &mut dyn Write) -> io::Result<()> {
+        if turn_id.is_empty() {
+            return self.note("left; the question may still be answered", out);
+        }
+        let turn_id = shorten(turn_id, MAX_MESSAGE);
+        self.note(&format!("left; `looms turn watch {turn_id}` shows how it goes on"), out)
     }
 
     /// Says that the user cancelled.
@@ -169,7 +184,22 @@ impl TurnView {
     fn question(&mut self, asked: Option<&HitlRequestInfo>, out: &mut dyn Write) -> io::Result<()> {
         let Some(asked) = asked else { return Ok(()) };
         self.line(out, &format!("? {}", shorten(&asked.question, MAX_MESSAGE)), Some(Tone::Strong))?;
-        asked.options.iter().try_for_each(|option| writeln!(out, "    {}", shorten(option, MAX_MESSAGE)))
+        let context: Value = serde_json::from_str(&asked.context_json).unwrap_or_default();
+        if let Some(arguments) = context.get("arguments") {
+            // Whole: someone is to decide about them.
+            writeln!(out, "    {}", clean_line(&arguments.to_string()))?;
+        }
+        let id = shorten(&asked.request_id, MAX_MESSAGE);
+        match asked.request_type.as_str() {
+            "approval" => writeln!(out, "    looms approval answer {id} --approve | --deny"),
+            "unknown_effect" => {
+                writeln!(out, "    looms effect resolve {id} --happened | --did-not-happen | --give-up")
+            }
+            _ => asked
+                .options
+                .iter()
+                .try_for_each(|option| writeln!(out, "    {}", shorten(option, MAX_MESSAGE))),
+        }
     }
 }
 

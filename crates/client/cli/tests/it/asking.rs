@@ -2,15 +2,15 @@
 
 use loom_base::ErrorCode;
 use loom_cli::{Asked, Error, Input, Interrupts, Outcome, Question, ask};
-use loom_grpc::{CONNECT_TIMEOUT, Client};
 use loom_proto::v1::{
-    ContextState, CostInfo, ExecutionStage, LlmCost, Span, Trace, WeaveProgress, WeaveRequest,
+    CancelTurnRequest, CancelTurnResponse, ContextState, CostInfo, ExecutionStage, LlmCost, Span, Trace,
+    WeaveProgress, WeaveRequest,
 };
 use prost::Message as _;
 use tonic::Code;
 
 use crate::server::{Answers, End, Running, delta, details, event, start};
-use crate::setup::{Written, with_io};
+use crate::setup::{Written, connect, with_io};
 
 pub(crate) fn completed(text: &str) -> WeaveProgress {
     let llm_cost = LlmCost {
@@ -58,10 +58,6 @@ pub(crate) fn trace() -> Trace {
     }
 }
 
-async fn connect(server: &Running) -> Client {
-    Client::connect(&server.endpoint(), CONNECT_TIMEOUT).await.unwrap()
-}
-
 async fn asked(server: &Running, question: Question) -> (String, Result<Asked, Error>) {
     let client = connect(server).await;
     let written = Written::new();
@@ -91,9 +87,10 @@ async fn an_answer_is_followed_by_its_trace() {
     insta::assert_snapshot!(text);
     let seen = server.seen.recv().await.unwrap();
     assert_eq!((seen.rpc, seen.timeout), ("stream_weave", None), "a turn has the limits of its agent");
+    assert!(seen.key.is_some(), "it can be asked again");
     let request = WeaveRequest::decode(seen.request.as_slice()).unwrap();
     assert_eq!((request.query.as_str(), request.agent_id.as_str()), ("how many?", "shop"));
-    assert!(request.cancel_on_disconnect && request.enable_trace && !request.reset_context);
+    assert!(!request.cancel_on_disconnect && request.enable_trace && !request.reset_context);
 }
 
 #[tokio::test]
@@ -119,23 +116,46 @@ async fn a_refused_question_has_no_trace() {
     assert_eq!((error.code, text.as_str()), (ErrorCode::EmptyQuery, ""));
 }
 
-#[tokio::test]
-async fn an_interrupt_cancels_the_turn() {
-    let mut server = start(Answers::default().turn(vec![delta("Fi")], End::Hangs));
-    let client = connect(&server).await;
+/// Asks a question while `meanwhile` interrupts.
+async fn interrupted(
+    server: &mut Running,
+    meanwhile: impl AsyncFnOnce(&mut Running, &Written, &Interrupts),
+) -> (String, Asked) {
+    let client = connect(server).await;
     let (written, interrupts) = (Written::new(), Interrupts::default());
     let question = question();
     let work = async |io: &mut loom_cli::Io<'_>| ask(&client, &question, io).await;
     let asked = with_io(&written, Input::Nothing, &interrupts, work);
-    let interrupt = async {
+    let (asked, ()) = tokio::join!(asked, meanwhile(server, &written, &interrupts));
+    (written.text(), asked.unwrap())
+}
+
+#[tokio::test]
+async fn an_interrupt_cancels_the_turn() {
+    let answers = Answers::default().turn(vec![delta("Fi")], End::Hangs);
+    let mut server = start(answers.message("cancel_turn", &CancelTurnResponse {}));
+    let (text, asked) = interrupted(&mut server, async |_, written, interrupts| {
         written.until("Fi").await;
         interrupts.raise();
-    };
-    let (asked, ()) = tokio::join!(asked, interrupt);
-    let asked = asked.unwrap();
+    })
+    .await;
     assert_eq!((asked.outcome, asked.session_id.as_str()), (Outcome::Cancelled, "sess_1"));
-    assert_eq!(written.text(), "Fi\ncancelled\n");
-    let request: WeaveRequest = server.asked("stream_weave").await;
-    assert!(request.cancel_on_disconnect);
+    assert_eq!(text, "Fi\ncancelled\n");
+    server.asked::<WeaveRequest>("stream_weave").await;
+    assert_eq!(server.asked::<CancelTurnRequest>("cancel_turn").await.turn_id, "turn_1");
     assert_eq!(server.seen.recv().await.unwrap().rpc, "dropped");
+}
+
+#[tokio::test]
+async fn a_question_that_is_not_accepted_yet_is_left_by_a_second_interrupt() {
+    let mut server = start(Answers::default().turn(Vec::new(), End::Hangs));
+    let (text, asked) = interrupted(&mut server, async |server, written, interrupts| {
+        server.asked::<WeaveRequest>("stream_weave").await;
+        interrupts.raise();
+        written.until("as soon as it is accepted").await;
+        interrupts.raise();
+    })
+    .await;
+    assert_eq!((asked.outcome, asked.turn_id.as_str()), (Outcome::Left, ""));
+    insta::assert_snapshot!(text);
 }

@@ -4,14 +4,13 @@ use std::io::BufReader;
 
 use loom_base::ErrorCode;
 use loom_cli::{ChatArgs, Error, Exit, Format, Input, Interrupts, chat};
-use loom_grpc::{CONNECT_TIMEOUT, Client};
 use loom_proto::v1::{ExecutionStage, GetSessionRequest, GetTraceRequest, Session, WeaveRequest};
 use serde_json::Value;
 use tonic::Code;
 
 use crate::asking::{completed, trace};
 use crate::server::{Answers, End, delta, details, event, start};
-use crate::setup::{Written, looms, with_io};
+use crate::setup::{Written, connect, looms, with_io};
 
 fn answers() -> Answers {
     let turn = |text| vec![delta(text), completed(text)];
@@ -85,7 +84,7 @@ async fn of_plain_lines_the_first_failure_ends_the_chat() {
 #[tokio::test]
 async fn an_interrupt_between_questions_leaves() {
     let server = start(answers());
-    let client = Client::connect(&server.endpoint(), CONNECT_TIMEOUT).await.unwrap();
+    let client = connect(&server).await;
     // A reader that never answers: the other end stays open and silent.
     let (silent, _open) = std::io::pipe().unwrap();
     let input = Input::Lines(Box::new(BufReader::new(silent)));

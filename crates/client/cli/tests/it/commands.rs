@@ -229,7 +229,19 @@ async fn without_a_server_every_command_says_so() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nowhere = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let lines = ["chat", "agent list", "session list", "pattern list", "trace show t", "tool list", "health"];
+    let lines = [
+        "chat",
+        "agent list",
+        "session list",
+        "turn list",
+        "turn watch t",
+        "effect list",
+        "approval list",
+        "pattern list",
+        "trace show t",
+        "tool list",
+        "health",
+    ];
     for line in lines {
         let (_, ended) = looms_at(&nowhere, line, "hello\n").await;
         let error = ended.unwrap_err();

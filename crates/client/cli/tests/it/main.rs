@@ -6,6 +6,7 @@ mod asking;
 mod chatting;
 mod commands;
 mod manual;
+mod people;
 #[path = "../../../grpc/tests/it/server.rs"]
 mod server;
 mod setup;

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use clap::Parser as _;
 use loom_cli::{Cli, Error, Input, Interrupts, Io, Style, Target, Task, run};
-use loom_testkit::ManualClock;
+use loom_grpc::{CONNECT_TIMEOUT, Client};
+use loom_testkit::{CountingIds, ManualClock};
 use tokio::sync::watch;
 
 use crate::server::Running;
@@ -47,6 +48,11 @@ impl Write for Written {
     }
 }
 
+pub(crate) async fn connect(server: &Running) -> Client {
+    let clock = Arc::new(ManualClock::default());
+    Client::connect(&server.endpoint(), CONNECT_TIMEOUT, clock).await.unwrap()
+}
+
 /// Calls `work` with surroundings that end in `written`.
 pub(crate) async fn with_io<T>(
     written: &Written,
@@ -54,10 +60,16 @@ pub(crate) async fn with_io<T>(
     interrupts: &Interrupts,
     work: impl AsyncFnOnce(&mut Io<'_>) -> T,
 ) -> T {
-    let clock = ManualClock::default();
+    let ids = CountingIds::default();
     let mut out = written.clone();
-    let mut io =
-        Io { out: &mut out, style: Style::Plain, input, clock: &clock, interrupts: interrupts.clone() };
+    let mut io = Io {
+        out: &mut out,
+        style: Style::Plain,
+        input,
+        clock: Arc::new(ManualClock::default()),
+        ids: &ids,
+        interrupts: interrupts.clone(),
+    };
     work(&mut io).await
 }
 
@@ -69,7 +81,7 @@ pub(crate) async fn looms(server: &Running, line: &str, input: &'static str) -> 
 pub(crate) async fn looms_at(server: &str, line: &str, input: &'static str) -> (String, Result<(), Error>) {
     let cli = Cli::try_parse_from(std::iter::once("looms").chain(line.split(' '))).unwrap();
     let target = Target { server: cli.connection.server(Some(server)), format: cli.connection.format() };
-    let Task::Server(command) = cli.command.into_task() else { unreachable!("{line} needs no server") };
+    let Task::Server(command) = cli.into_task() else { unreachable!("{line} needs no server") };
     let written = Written::new();
     let input = Input::Lines(Box::new(io::Cursor::new(input)));
     let ended =

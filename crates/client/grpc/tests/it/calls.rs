@@ -1,15 +1,18 @@
 //! Calls that are answered, refused, or not answered.
 
+use std::sync::Arc;
+
 use loom_base::ErrorCode;
 use loom_grpc::{CONNECT_TIMEOUT, Client, Error};
 use loom_proto::v1::{GetAgentRequest, GetHealthRequest, GetTraceRequest, HealthStatus, Span, Trace};
+use loom_testkit::ManualClock;
 use tokio::net::TcpListener;
 use tonic::Code;
 
 use crate::server::{Answer, Answers, details, start};
 
 async fn connect(endpoint: &str) -> Result<Client, Error> {
-    Client::connect(endpoint, CONNECT_TIMEOUT).await
+    Client::connect(endpoint, CONNECT_TIMEOUT, Arc::new(ManualClock::default())).await
 }
 
 #[tokio::test]

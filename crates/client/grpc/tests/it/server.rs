@@ -65,6 +65,8 @@ pub(crate) struct Seen {
     pub(crate) request: Vec<u8>,
     /// The `grpc-timeout` that came with it.
     pub(crate) timeout: Option<String>,
+    /// The key that names it.
+    pub(crate) key: Option<String>,
 }
 
 /// A server that runs until it is dropped. It has threads of its own, so that it can die with all its connections.
@@ -129,7 +131,7 @@ struct Dropped(mpsc::UnboundedSender<Seen>);
 
 impl Drop for Dropped {
     fn drop(&mut self) {
-        let _ = self.0.send(Seen { rpc: "dropped", request: Vec::new(), timeout: None });
+        let _ = self.0.send(Seen { rpc: "dropped", request: Vec::new(), timeout: None, key: None });
     }
 }
 
@@ -139,8 +141,9 @@ fn refusal(code: Code, message: String, details: Vec<u8>) -> Status {
 
 impl Service {
     fn note<T: Message>(&self, rpc: &'static str, request: &Request<T>) {
-        let timeout = request.metadata().get("grpc-timeout").map(|value| value.to_str().unwrap().to_owned());
-        let _ = self.seen.send(Seen { rpc, request: request.get_ref().encode_to_vec(), timeout });
+        let said = |name| request.metadata().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (timeout, key) = (said("grpc-timeout"), said("x-loom-idempotency-key"));
+        let _ = self.seen.send(Seen { rpc, request: request.get_ref().encode_to_vec(), timeout, key });
     }
 
     fn reply<T: Message, R: Message + Default>(
@@ -156,8 +159,8 @@ impl Service {
         }
     }
 
-    fn events(&self, request: &Request<WeaveRequest>) -> Events {
-        self.note("stream_weave", request);
+    fn events<T: Message>(&self, rpc: &'static str, request: &Request<T>) -> Events {
+        self.note(rpc, request);
         let mut turns = self.turns.lock().unwrap();
         let (events, end) =
             if turns.len() > 1 { turns.pop_front().unwrap() } else { turns.front().unwrap().clone() };
@@ -182,13 +185,26 @@ macro_rules! service {
         impl LoomService for Service {
             type StreamWeaveStream = Events;
             type StreamChatStream = Events;
+            type StreamTurnStream = Events;
+            type ReplaySessionStream = Events;
 
             async fn stream_weave(&self, request: Request<WeaveRequest>) -> Result<Response<Events>, Status> {
-                Ok(Response::new(self.events(&request)))
+                Ok(Response::new(self.events("stream_weave", &request)))
             }
 
             async fn stream_chat(&self, request: Request<WeaveRequest>) -> Result<Response<Events>, Status> {
-                Ok(Response::new(self.events(&request)))
+                Ok(Response::new(self.events("stream_weave", &request)))
+            }
+
+            async fn replay_session(
+                &self,
+                request: Request<ReplaySessionRequest>,
+            ) -> Result<Response<Events>, Status> {
+                Ok(Response::new(self.events("replay_session", &request)))
+            }
+
+            async fn stream_turn(&self, request: Request<StreamTurnRequest>) -> Result<Response<Events>, Status> {
+                Ok(Response::new(self.events("stream_turn", &request)))
             }
 
             $(
@@ -202,6 +218,12 @@ macro_rules! service {
 
 service! {
     weave(WeaveRequest) -> WeaveResponse;
+    cancel_turn(CancelTurnRequest) -> CancelTurnResponse;
+    list_turns(ListTurnsRequest) -> ListTurnsResponse;
+    list_effects(ListEffectsRequest) -> ListEffectsResponse;
+    resolve_effect(ResolveEffectRequest) -> ResolveEffectResponse;
+    list_approvals(ListApprovalsRequest) -> ListApprovalsResponse;
+    answer_approval(AnswerApprovalRequest) -> AnswerApprovalResponse;
     create_session(CreateSessionRequest) -> Session;
     get_session(GetSessionRequest) -> Session;
     list_sessions(ListSessionsRequest) -> ListSessionsResponse;
@@ -221,6 +243,11 @@ service! {
     get_health(GetHealthRequest) -> HealthStatus;
     get_server_config(GetServerConfigRequest) -> ServerConfig;
     get_storage_status(GetStorageStatusRequest) -> GetStorageStatusResponse;
+    describe_store(DescribeStoreRequest) -> DescribeStoreResponse;
+    verify_store(VerifyStoreRequest) -> VerifyStoreResponse;
+    back_up_store(BackUpStoreRequest) -> BackUpStoreResponse;
+    vacuum_store(VacuumStoreRequest) -> VacuumStoreResponse;
+    clean_up_store(CleanUpStoreRequest) -> CleanUpStoreResponse;
 }
 
 /// The details that a Loom server sends with `code`: a `google.rpc.Status` with one `ErrorInfo`.

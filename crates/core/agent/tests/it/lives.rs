@@ -166,6 +166,56 @@ fn an_unsafe_call_cut_off_by_cancel_reads_unknown_and_a_pure_one_cancelled() {
     assert_eq!(outcomes, [CallState::Done(CallOutcome::Cancelled), CallState::Done(CallOutcome::Unknown)]);
 }
 
+fn at(turn: &mut Turn, micros: i64, kind: EventKind) -> Vec<Effect> {
+    turn.apply(&Event::new(Timestamp::from_micros(micros), kind)).unwrap()
+}
+
+fn asking(turn: &mut Turn) -> Vec<Effect> {
+    start(turn);
+    let risky = call(1, EffectClass::Unsafe, Verdict::Ask, CallKind::Tool);
+    tell(turn, answer(2, vec![risky]))
+}
+
+#[test]
+fn waiting_for_people_takes_no_working_time() {
+    let time = Some(Duration::from_micros(500));
+    let mut turn = turn(Limits { time, ..Limits::default() });
+    let effects = asking(&mut turn);
+    assert!(
+        matches!(effects[..], [Effect::RequestApproval { .. }, Effect::Cancel { effect }] if effect.number == 1)
+    );
+    assert!(turn.waits_for_people());
+    let approved = EventKind::Approved { effect: 3, by: "someone".into() };
+    let effects = at(&mut turn, 1_000_000, approved);
+    let [Effect::RunTool { .. }, Effect::StartTimer { delay, .. }] = effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(delay, Duration::from_micros(500));
+}
+
+#[test]
+fn an_absolute_deadline_holds_while_people_are_waited_for() {
+    let deadline = Some(Timestamp::from_micros(500));
+    let mut turn = turn(Limits { deadline, ..Limits::default() });
+    let effects = asking(&mut turn);
+    let Some(Effect::StartTimer { effect, .. }) = effects.last() else { panic!("{effects:?}") };
+    tell(&mut turn, EventKind::TimerFired { effect: effect.number });
+    assert_eq!(turn.outcome(), Some(&Outcome::Failed(Failure::Limit { limit: Limit::Deadline })));
+}
+
+#[test]
+fn an_approval_that_comes_too_late_runs_nothing() {
+    let mut turn = turn(Limits::default());
+    start(&mut turn);
+    let risky = call(1, EffectClass::Unsafe, Verdict::Ask, CallKind::Tool);
+    let effects = tell(&mut turn, answer(1, vec![risky]));
+    let Effect::RequestApproval { effect, expires_at, .. } = effects[0] else { panic!("{effects:?}") };
+    let late = EventKind::Approved { effect: effect.number, by: "someone".into() };
+    let effects = at(&mut turn, expires_at.as_micros() + 1, late);
+    assert!(matches!(effects[..], [Effect::Settled { .. }, Effect::CallLlm { .. }]), "{effects:?}");
+    assert_eq!(turn.calls()[0].state, CallState::Done(CallOutcome::Denied));
+}
+
 #[test]
 fn what_an_older_journal_does_not_say_is_not_known() {
     let failed: Outcome = serde_json::from_str(

@@ -1,6 +1,7 @@
 //! Each invariant of the machine, over at least ten thousand random lives.
 
 use loom_agent::{CallOutcome, CallState, EventKind, Outcome, Turn};
+use loom_base::Timestamp;
 use loom_tools::EffectClass;
 use proptest::prelude::*;
 
@@ -75,5 +76,24 @@ proptest! {
         }
         prop_assert!(once >= after_end);
         prop_assert_eq!(world.turn.spent().usage.total(), once);
+    }
+
+    /// A driver that starts from the journal asks again for exactly what is out, but for what only a person can settle.
+    #[test]
+    fn what_is_outstanding_can_be_asked_for_again(config in configs(), choices in choices()) {
+        let mut world = World::new(config, choices);
+        world.live();
+        let waiting = world.turn.calls().iter().filter_map(|call| match call.state {
+            CallState::AwaitingResolution(number) => Some(number),
+            _ => None,
+        });
+        let again = world.turn.outstanding_effects(Timestamp::default());
+        let mut numbers: Vec<_> = again.iter().filter_map(|effect| Some(effect.opens()?.number)).chain(waiting).collect();
+        numbers.sort_unstable();
+        prop_assert_eq!(numbers, world.turn.outstanding().collect::<Vec<_>>());
+        for effect in &again {
+            let asked = effect.opens().map(|id| world.open[&id.number]);
+            prop_assert_eq!(asked, Some(crate::world::asked_by(effect).unwrap()));
+        }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use loom_agent::{
-    Backoff, CallKind, CallRequest, CallState, Effect, Event, EventKind, HookPoint, Limits, OnUnknown,
-    Resolution, Turn, TurnConfig, Verdict,
+    ApprovalTime, Backoff, CallKind, CallRequest, CallState, Effect, Event, EventKind, HookPoint, Limits,
+    OnUnknown, Resolution, Turn, TurnConfig, Verdict,
 };
 use loom_base::{CallId, Digest, EffectId, MessageId, NanoUsd, Timestamp, TurnId};
 use loom_llm::{FinishReason, Usage};
@@ -61,6 +61,7 @@ pub(crate) fn configs() -> impl Strategy<Value = TurnConfig> {
                 attempts,
                 tokens,
                 cost: cost.map(NanoUsd::from_nanos),
+                time: deadline.map(|micros| Duration::from_micros(micros.unsigned_abs() % 50)),
                 deadline: deadline.map(Timestamp::from_micros),
             }
         },
@@ -71,6 +72,7 @@ pub(crate) fn configs() -> impl Strategy<Value = TurnConfig> {
         limits,
         backoff: Backoff::default(),
         on_unknown: if tell { OnUnknown::Tell } else { OnUnknown::Wait },
+        approval_time: ApprovalTime(Duration::from_micros(8)),
         hooks: hooks.into_iter().collect(),
     })
 }
@@ -139,7 +141,7 @@ impl World {
     }
 
     fn take(&mut self, effect: &Effect) {
-        let asked = match effect {
+        match effect {
             Effect::CallLlm { attempt, .. } => {
                 assert!(
                     self.turn.calls().iter().all(|call| matches!(call.state, CallState::Done(_))),
@@ -147,29 +149,18 @@ impl World {
                 );
                 self.attempts_of_answer = if *attempt == 1 { 1 } else { self.attempts_of_answer + 1 };
                 self.most_attempts = self.most_attempts.max(self.attempts_of_answer);
-                Asked::Model
             }
-            Effect::RunTool { .. } => Asked::Tool,
-            Effect::RunHook { .. } => Asked::Hook,
-            Effect::StartTimer { .. } => Asked::Timer,
-            Effect::RequestApproval { .. } => Asked::Approval,
-            Effect::AskUser { .. } => Asked::Question,
-            Effect::Delegate { .. } => Asked::Delegation,
-            Effect::Compact { .. } => Asked::Compaction,
             Effect::Cancel { effect: EffectId { number, .. } } => {
                 assert!(self.open.remove(number).is_some(), "only what is open is cancelled");
                 assert!(self.closed.insert(*number), "effect {number} was closed twice");
-                return;
             }
             Effect::Settled { call } => {
                 *self.results.entry(CallId::new(format!("{}:{call}", self.answers))).or_default() += 1;
-                return;
             }
-            Effect::Finish(_) => {
-                self.finishes += 1;
-                return;
-            }
-        };
+            Effect::Finish(_) => self.finishes += 1,
+            _ => {}
+        }
+        let Some(asked) = asked_by(effect) else { return };
         let number = effect.opens().expect("the others were handled above").number;
         assert!(!self.closed.contains(&number), "numbers are never used again");
         assert!(self.open.insert(number, asked).is_none(), "numbers are never used twice");
@@ -248,17 +239,35 @@ impl World {
                     1 => Resolution::DidNotHappen,
                     _ => Resolution::GiveUp,
                 },
+                by: "operator".into(),
             },
             Asked::Tool => EventKind::ToolDone { effect, succeeded: good },
             Asked::Hook => EventKind::HookDone { effect, proceed: !more.is_multiple_of(8) },
             Asked::Timer => EventKind::TimerFired { effect },
-            Asked::Approval if good => EventKind::Approved { effect },
-            Asked::Approval => EventKind::Denied { effect },
+            Asked::Approval if good => EventKind::Approved { effect, by: "operator".into() },
+            Asked::Approval => {
+                EventKind::Denied { effect, by: None, reason: more.is_multiple_of(3).then(|| "no".into()) }
+            }
             Asked::Question => EventKind::Answered { effect },
             Asked::Delegation => EventKind::DelegateDone { effect, succeeded: good, usage, cost },
             Asked::Compaction => EventKind::CompactDone { effect, freed: good },
         }
     }
+}
+
+/// What `effect` asks for, when it asks for something.
+pub(crate) const fn asked_by(effect: &Effect) -> Option<Asked> {
+    Some(match effect {
+        Effect::CallLlm { .. } => Asked::Model,
+        Effect::RunTool { .. } => Asked::Tool,
+        Effect::RunHook { .. } => Asked::Hook,
+        Effect::StartTimer { .. } => Asked::Timer,
+        Effect::RequestApproval { .. } => Asked::Approval,
+        Effect::AskUser { .. } => Asked::Question,
+        Effect::Delegate { .. } => Asked::Delegation,
+        Effect::Compact { .. } => Asked::Compaction,
+        Effect::Cancel { .. } | Effect::Settled { .. } | Effect::Finish(_) => return None,
+    })
 }
 
 pub(crate) fn message(number: u128) -> MessageId {

@@ -9,10 +9,10 @@ fn index(patterns: &[(&str, &str)]) -> Index {
         .iter()
         .map(|(title, intent)| {
             let text = format!("name: x\ntitle: '{title}'\nintents: ['{intent}']\n");
-            Arc::new(PatternTerms::of(&parse("a/x.yaml", &text).unwrap()[0]))
+            PatternTerms::of(&parse("a/x.yaml", &text).unwrap()[0])
         })
         .collect();
-    Index::build(&terms)
+    Index::build(&terms.iter().collect::<Vec<_>>())
 }
 
 fn shop() -> Index {

@@ -81,3 +81,16 @@ fn a_copy_does_not_take_the_place_of_the_file_in_use() {
     registry.apply([Change { layer: Layer::Folder, file: "b.yaml".into(), text: None }]);
     assert_eq!(titles(&registry), ["x=copy"]);
 }
+
+#[test]
+fn a_search_needs_no_preparation() {
+    let files = [change("a.yaml", "name: a\ntitle: Top customers"), change("b.yaml", "name: b\ntitle: Rows")];
+    let [prepared, other] = [Registry::default(), Registry::default()].map(|registry| {
+        registry.apply(files.clone());
+        registry.snapshot()
+    });
+    prepared.prepare();
+    let found = other.search("top customers", 5);
+    assert_eq!(found.first().map(|found| found.pattern.name.as_str()), Some("a"));
+    assert_eq!(found, prepared.search("top customers", 5));
+}

@@ -1,8 +1,7 @@
 //! Keeps what a user writes out of the system role: a template may not place a value where a model would read it as
 //! its operator's instructions.
 
-use super::cut;
-use crate::Piece;
+use super::placeholder_name;
 
 /// Keys under which a whole template is a system prompt.
 const SYSTEM_KEYS: [&str; 4] = ["system", "system_prompt", "system_message", "system_instruction"];
@@ -14,19 +13,14 @@ const SYSTEM_KEYS: [&str; 4] = ["system", "system_prompt", "system_message", "sy
 /// closed, or, after a YAML key, where the indentation ends. As `role: system` may also follow its text, the part before
 /// it counts as well. When in doubt, the template is refused.
 pub(crate) fn system_role_problem(key: &str, content: &str) -> Option<String> {
-    let placeholder_in = |text: &str| {
-        cut(text).into_iter().find_map(|piece| match piece {
-            Piece::Placeholder(name) => Some(name),
-            Piece::Literal(_) => None,
-        })
-    };
-    let refuse = |name: String| Some(format!("placeholder `{name}` lets user input reach the system role"));
+    let first = first_placeholder(content)?;
+    let refuse = |name: &str| Some(format!("placeholder `{name}` lets user input reach the system role"));
     if SYSTEM_KEYS.contains(&key.to_lowercase().as_str()) {
-        return placeholder_in(content).and_then(refuse);
+        return refuse(first);
     }
     let content = on_own_lines(content);
     let mut role = Role::Unnamed;
-    let mut waiting: Option<String> = None;
+    let mut waiting: Option<&str> = None;
     for line in content.lines() {
         let named = role_of_line(line);
         match named {
@@ -40,7 +34,7 @@ pub(crate) fn system_role_problem(key: &str, content: &str) -> Option<String> {
             }
             None => role = role.at_line(line),
         }
-        if let Some(name) = placeholder_in(line) {
+        if let Some(name) = first_placeholder(line) {
             if matches!(role, Role::System { .. }) {
                 return refuse(name);
             }
@@ -50,6 +44,13 @@ pub(crate) fn system_role_problem(key: &str, content: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// The name in the first placeholder of `text`.
+fn first_placeholder(text: &str) -> Option<&str> {
+    let (_, after) = text.split_once("{{")?;
+    let (inside, _) = after.split_once("}}")?;
+    Some(placeholder_name(inside))
 }
 
 /// Puts each closing marker, and each of several messages written in one line, on a line of its own.
@@ -96,8 +97,15 @@ fn yaml_indentation(line: &str) -> Option<usize> {
 }
 
 fn role_of_line(line: &str) -> Option<Named> {
-    let bare: String =
-        line.to_lowercase().chars().filter(|c| !c.is_whitespace() && !"\"'`*".contains(*c)).collect();
+    // Most lines: every notation has one of these.
+    if !line.contains([':', ']', '>', '=']) {
+        return None;
+    }
+    let bare: String = line
+        .chars()
+        .filter(|c| !c.is_whitespace() && !"\"'`*".contains(*c))
+        .flat_map(char::to_lowercase)
+        .collect();
     let bare = bare.trim_start_matches(['-', '#', '{', ',', '[', '(']);
     if bare.contains("role:system") || bare.contains("role:developer") || bare.contains("role=system") {
         return Some(Named::System { may_follow_text: true });
@@ -105,7 +113,8 @@ fn role_of_line(line: &str) -> Option<Named> {
     let opens =
         ["system:", "system]", "<system>", "<|system|>", "<<sys>>", "systemprompt:", "systemmessage:"];
     let contains = ["<|im_start|>system", "<|start_header_id|>system", "<<sys>>", "<|system|>"];
-    let keyed = SYSTEM_KEYS.iter().any(|key| bare.starts_with(&format!("{key}:")));
+    let keyed =
+        SYSTEM_KEYS.iter().any(|key| bare.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')));
     if keyed || opens.iter().any(|open| bare.starts_with(open)) || contains.iter().any(|m| bare.contains(m)) {
         return Some(Named::System { may_follow_text: false });
     }

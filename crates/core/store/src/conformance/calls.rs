@@ -62,6 +62,7 @@ pub(super) async fn a_call_is_asked_started_and_settled(stores: Stores) -> Outco
         result: None,
         facts: Map::new(),
         ended_at: None,
+        resolution: None,
     };
     let calls = journal(&stores, 1).await?.calls;
     same("the first", &calls.first(), &Some(&record))?;

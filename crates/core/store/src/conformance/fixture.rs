@@ -10,7 +10,9 @@ use loom_llm::{ContentBlock, FinishReason, Role, Usage};
 use uuid::Uuid;
 
 use super::Outcome;
-use crate::{Advance, Error, Journal, NewMessage, NewSession, NewTurn, SessionRecord, Stores, TurnEnd};
+use crate::{
+    Advance, EndNotes, Error, Journal, NewMessage, NewSession, NewTurn, SessionRecord, Stores, TurnEnd,
+};
 
 /// A moment, `seconds` after a fixed one.
 pub(super) fn at(seconds: u64) -> Timestamp {
@@ -94,6 +96,7 @@ pub(super) fn accept(session: &SessionRecord, number: u128, said: &str) -> Resul
         append_id: Uuid::from_u128(number * 1000),
         events: vec![Event::new(at(1), EventKind::UserMessage { message: opening.id })],
         accept: Some(new_turn(turn)?),
+        key: None,
         messages: vec![opening],
         calls: Vec::new(),
         spent: Spent::default(),
@@ -113,6 +116,7 @@ pub(super) fn follow(session: &SessionRecord, number: u128, expected_seq: u32) -
         append_id: Uuid::from_u128(number * 1000 + u128::from(expected_seq)),
         events: vec![Event::new(at(2), EventKind::TimerFired { effect: 1 })],
         accept: None,
+        key: None,
         messages: Vec::new(),
         calls: Vec::new(),
         spent: Spent::default(),
@@ -124,7 +128,11 @@ pub(super) fn follow(session: &SessionRecord, number: u128, expected_seq: u32) -
 
 /// How a turn ends well, with `message` as the answer.
 pub(super) fn finished(message: MessageId) -> TurnEnd {
-    TurnEnd { outcome: TurnOutcome::Finished { message, finish: FinishReason::Stop }, ended_at: at(9) }
+    TurnEnd {
+        outcome: TurnOutcome::Finished { message, finish: FinishReason::Stop },
+        ended_at: at(9),
+        notes: EndNotes::default(),
+    }
 }
 
 pub(super) fn spent(input: u64, cost: i64) -> Spent {

@@ -5,7 +5,9 @@ use loom_llm::{ContentBlock, Role};
 use serde_json::json;
 
 use super::Outcome;
-use super::fixture::{accept, at, follow, message, message_id, open_session, same, start, text, turn_id};
+use super::fixture::{
+    accept, at, follow, message, message_id, open_session, reload, same, start, text, turn_id,
+};
 use crate::{MessageRecord, NewMessage, Page, SessionRecord, Stores};
 
 /// A session with eleven messages of 10 tokens each.
@@ -87,4 +89,22 @@ pub(super) async fn content_survives_whatever_it_is(stores: Stores) -> Outcome {
     same("the message", &found.items, &vec![expected.clone()])?;
     let recent = stores.messages.recent(&session.id, 0, 1).await.map_err(text)?;
     same("the recent message", &recent, &vec![expected])
+}
+
+pub(super) async fn the_messages_of_a_turn_are_found(stores: Stores) -> Outcome {
+    let session = open_session(&stores, "s").await?;
+    start(&stores, &session, 1, "hello").await?;
+    let mut step = follow(&session, 1, 1);
+    step.messages = vec![message(1001, 1, "one"), message(1002, 2, "two")];
+    stores.turns.advance(step).await.map_err(text)?;
+    let next = reload(&stores, &session).await?;
+    start(&stores, &next, 2, "more").await?;
+    let found = async |opening, most| -> Result<Vec<u64>, String> {
+        let found = stores.messages.of_turn(message_id(opening), most).await.map_err(text)?;
+        Ok(found.iter().map(|record| record.message.seq).collect())
+    };
+    same("the first turn", &found(1000, 10).await?, &vec![0, 1, 2])?;
+    same("two of it", &found(1000, 2).await?, &vec![0, 1])?;
+    same("the second turn", &found(2000, 10).await?, &vec![3])?;
+    same("of none", &found(7, 10).await?, &Vec::new())
 }

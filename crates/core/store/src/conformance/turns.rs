@@ -1,10 +1,10 @@
 //! Turns and their journals.
 
 use loom_agent::{
-    Backoff, CallKind, CallRequest, Event, EventKind, Failure, HookPoint, Limits, OnUnknown,
+    ApprovalTime, Backoff, CallKind, CallRequest, Event, EventKind, Failure, HookPoint, Limits, OnUnknown,
     Outcome as TurnOutcome, Turn, TurnConfig, Verdict,
 };
-use loom_base::{CallId, Digest, ErrorCode, NanoUsd, TraceId};
+use loom_base::{CallId, Digest, ErrorCode, NanoUsd, TraceId, TurnId};
 use loom_llm::{FinishReason, Usage};
 use loom_tools::EffectClass;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use super::fixture::{
     accept, agent_id, at, finished, follow, journal, message_id, new_turn, open_session, reload, same, spent,
     start, text, turn_id,
 };
-use crate::{Advance, NewTurn, PatternUse, Stores, TurnEnd};
+use crate::{Advance, EndNotes, NewTurn, Page, PatternUse, Stores, TurnEnd};
 
 pub(super) async fn a_journal_is_what_was_written(stores: Stores) -> Outcome {
     let session = open_session(&stores, "s").await?;
@@ -29,6 +29,7 @@ pub(super) async fn a_journal_is_what_was_written(stores: Stores) -> Outcome {
             },
             backoff: Backoff::default(),
             on_unknown: OnUnknown::Tell,
+            approval_time: ApprovalTime(std::time::Duration::from_secs(7)),
             hooks: [HookPoint::BeforeModel, HookPoint::AfterTools].into(),
         },
         parent_span: Some("00f067aa0ba902b7".to_owned()),
@@ -53,7 +54,17 @@ pub(super) async fn a_journal_is_what_was_written(stores: Stores) -> Outcome {
         message: "gone\n".to_owned(),
         retry_after: Some(std::time::Duration::from_millis(1_500)),
     });
-    let end = TurnEnd { outcome, ended_at: at(7) };
+    let notes = EndNotes {
+        model: Some("m-1-2026".to_owned()),
+        first_text: Some(std::time::Duration::from_micros(1_500)),
+        context_used: 7,
+        context_room: 9,
+        messages_dropped: 1,
+        priced: true,
+        tools: vec!["query".into()],
+        partial_text: Some("half\0".to_owned()),
+    };
+    let end = TurnEnd { outcome, ended_at: at(7), notes };
     let mut last = follow(&session, 1, 1);
     last.events = vec![Event::new(at(5), failed), Event::new(at(4), EventKind::CancelRequested)];
     last.spent = spent(11, 13);
@@ -97,7 +108,7 @@ impl Numbers {
             },
             1 => EventKind::TimerFired { effect },
             2 => EventKind::ToolUnknown { effect },
-            3 => EventKind::Approved { effect },
+            3 => EventKind::Approved { effect, by: "someone".into() },
             4 => EventKind::ToolDone { effect, succeeded: self.below(2) == 0 },
             _ => EventKind::LlmDone {
                 effect,
@@ -222,4 +233,23 @@ pub(super) async fn context_start_moves(stores: Stores) -> Outcome {
     let step = Advance { append_id: Uuid::from_u128(3), ..follow(&session, 1, 1) };
     stores.turns.advance(step).await.map_err(text)?;
     same("left", &reload(&stores, &session).await?.context_start, &1)
+}
+
+pub(super) async fn the_turns_of_a_session_are_listed_in_order(stores: Stores) -> Outcome {
+    let session = open_session(&stores, "s").await?;
+    for number in 1..=3_u64 {
+        let now = reload(&stores, &session).await?;
+        let mut step = accept(&now, u128::from(number), "hello")?;
+        if let Some(new) = &mut step.accept {
+            new.accepted_at = at(number);
+        }
+        stores.turns.advance(step).await.map_err(text)?;
+    }
+    let found = async |offset, limit| -> Result<(Vec<TurnId>, u64), String> {
+        let listed = stores.turns.of_session(&session.id, Page::new(offset, limit)).await.map_err(text)?;
+        Ok((listed.items, listed.total))
+    };
+    same("all", &found(0, 0).await?, &((1..=3).map(turn_id).collect(), 3))?;
+    same("a page", &found(1, 1).await?, &(vec![turn_id(2)], 3))?;
+    same("beyond", &found(3, 1).await?, &(Vec::new(), 0))
 }

@@ -3,13 +3,15 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use loom_agent::OnUnknown;
 use loom_memory::Budgets;
 
 use super::Places;
 use super::fields::{Section, Unbuilt};
 use super::llm::{self, COUNT};
+use super::permissions;
 use super::value::Value;
-use crate::{Behavior, LlmChoice, PatternChoice};
+use crate::{Behavior, LlmChoice, PatternChoice, Permissions};
 
 /// What an agent is, all but its name and notes.
 pub(super) struct Body {
@@ -17,6 +19,7 @@ pub(super) struct Body {
     pub(super) llm: LlmChoice,
     pub(super) backends: Vec<String>,
     pub(super) tools: Option<Vec<String>>,
+    pub(super) permissions: Permissions,
     pub(super) behavior: Behavior,
     pub(super) patterns: PatternChoice,
     pub(super) memory: Budgets,
@@ -117,6 +120,10 @@ pub(super) fn read(section: &mut Section<'_>, places: &mut Places) -> Body {
         llm: llm::read(llm.as_ref(), active.as_ref()),
         backends: backend_names(several, one).unwrap_or_default(),
         tools: section.value("tools").and_then(|value| tool_names(&value)),
+        permissions: section
+            .value("permissions")
+            .and_then(|value| permissions::read(&value))
+            .unwrap_or_default(),
         behavior,
         patterns,
         memory: section
@@ -176,9 +183,22 @@ fn config(section: &mut Section<'_>) -> (Behavior, PatternChoice) {
         max_tool_executions: count("max_tool_executions").unwrap_or(default.max_tool_executions),
         max_iterations: count("max_iterations").unwrap_or(default.max_iterations),
         timeout: seconds.unwrap_or(default.timeout),
+        on_unknown: section.value("on_unknown").and_then(|value| on_unknown(&value)).unwrap_or_default(),
     };
     let choice = section.value("patterns").and_then(|value| value.section(PATTERNS_UNBUILT, pattern_choice));
     (behavior, choice.unwrap_or_default())
+}
+
+/// What to do about a call that may have taken effect.
+fn on_unknown(value: &Value<'_>) -> Option<OnUnknown> {
+    match value.text()?.as_str() {
+        "wait" => Some(OnUnknown::Wait),
+        "tell" => Some(OnUnknown::Tell),
+        _ => {
+            value.invalid("must be `wait` (until someone says what became of it) or `tell` (the model)");
+            None
+        }
+    }
 }
 
 fn pattern_choice(section: &mut Section<'_>) -> PatternChoice {

@@ -128,6 +128,7 @@ fn definition(identity: Identity, body: Body, places: Places) -> Option<(AgentDe
         llm: body.llm,
         backends: body.backends,
         tools: body.tools,
+        permissions: body.permissions,
         behavior: body.behavior,
         patterns: body.patterns,
         memory: body.memory,

@@ -3,30 +3,33 @@
 use std::sync::Arc;
 
 use loom_agent::Effect;
-use loom_base::{CallId, EffectId, Timestamp};
+use loom_base::{CallId, EffectId, ErrorCode, Timestamp};
 use loom_llm::{CallContext, CompletionRequest};
 use loom_memory::{Layers, compile};
-use loom_tools::ToolContext;
+use loom_tools::{ToolContext, ToolError};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{Drive, Reply};
 use crate::model_call::{self, FailedCall};
-use crate::{ContextUse, Progress, tool_call};
+use crate::tool_call::Ended;
+use crate::{ContextUse, tool_call};
+
+/// How long after its expiry an approval that nobody gave counts as refused.
+const AFTER_EXPIRY: std::time::Duration = std::time::Duration::from_millis(1);
 
 impl Drive<'_> {
     pub(super) fn perform(&mut self, effect: Effect, at: Timestamp) {
         match effect {
             Effect::CallLlm { effect, attempt } => self.call_model(effect, attempt, at),
-            Effect::RunTool { effect, call } => self.run_tool(effect, call, at),
+            Effect::RunTool { effect, call } => self.run_tool(effect, call),
             Effect::StartTimer { effect, delay } => {
                 let (clock, stop) = (Arc::clone(&self.core.clock), self.stop_of(effect.number));
                 self.replies.push(Box::pin(async move {
                     tokio::select! {
-                        () = clock.sleep(delay) => {}
-                        () = stop.cancelled() => {}
+                        () = clock.sleep(delay) => Reply::Timer { effect: effect.number },
+                        () = stop.cancelled() => std::future::pending().await,
                     }
-                    Reply::Timer { effect: effect.number }
                 }));
             }
             Effect::Compact { effect } => {
@@ -35,15 +38,23 @@ impl Drive<'_> {
                 self.replies.push(Box::pin(std::future::ready(Reply::Compacted { effect, freed })));
             }
             Effect::Cancel { effect } => {
-                if let Some(stop) = self.stops.remove(&effect.number) {
-                    stop.cancel();
-                }
+                self.stops.remove(&effect.number);
             }
-            // Recorded before; and the machine is given no hook, question, delegation or approval to ask for.
+            Effect::RequestApproval { effect, expires_at, .. } => {
+                let (clock, stop) = (Arc::clone(&self.core.clock), self.stop_of(effect.number));
+                // A moment later, so that an answer in the last one is still taken.
+                let delay = expires_at.since(at) + AFTER_EXPIRY;
+                self.replies.push(Box::pin(async move {
+                    tokio::select! {
+                        () = clock.sleep(delay) => Reply::ApprovalExpired { effect: effect.number },
+                        () = stop.cancelled() => std::future::pending().await,
+                    }
+                }));
+            }
+            // Recorded before; and the machine is given no hook, question or delegation to ask for.
             Effect::Settled { .. }
             | Effect::Finish(_)
             | Effect::RunHook { .. }
-            | Effect::RequestApproval { .. }
             | Effect::AskUser { .. }
             | Effect::Delegate { .. } => {}
         }
@@ -62,10 +73,8 @@ impl Drive<'_> {
                 return self.replies.push(Box::pin(std::future::ready(reply)));
             }
         };
-        let call = self.turn.spent().model_calls + 1;
-        self.feed.push(at, Progress::ModelStarted { call, attempt });
         let provider = Arc::clone(&self.prepared.model.provider);
-        let (feed, clock) = (Arc::clone(&self.feed), Arc::clone(&self.core.clock));
+        let (feed, clock) = (Arc::clone(&self.story.feed), Arc::clone(&self.core.clock));
         let span = tracing::debug_span!("chat", loom.attempt = attempt);
         let called = async move {
             let result = model_call::run(provider, request, feed, Arc::clone(&clock), stop).await;
@@ -80,7 +89,7 @@ impl Drive<'_> {
             rom: &self.prepared.built.rom,
             summaries: &[],
             recent: self.recent,
-            current: &self.current,
+            current: &self.story.current,
         };
         let compiled = compile(layers, model.window, model.output_reserve).map_err(|error| {
             let class = loom_llm::ErrorClass::ContextTooLong;
@@ -103,19 +112,20 @@ impl Drive<'_> {
                 session: self.session.clone(),
                 agent: self.prepared.agent.id.clone(),
                 trace: self.prepared.trace,
-                deadline: self.prepared.config.limits.deadline,
+                deadline: self.story.turn.out_of_time_at(),
             },
         })
     }
 
-    fn run_tool(&mut self, effect: EffectId, call: CallId, at: Timestamp) {
-        let work = self.answer.as_ref().and_then(|answer| answer.work(&call));
-        let Some((work, tool)) = work.and_then(|work| Some((work, work.tool.clone()?))) else { return };
+    fn run_tool(&mut self, effect: EffectId, call: CallId) {
+        let work = self.story.answer.as_ref().and_then(|answer| answer.work(&call));
+        let Some(work) = work else { return };
         let (input, name) = (Arc::clone(&work.input), Arc::clone(&work.name));
-        self.feed.push(
-            at,
-            Progress::ToolStarted { call: call.clone(), tool: Arc::clone(&name), input: Arc::clone(&input) },
-        );
+        let Some(tool) = work.tool.clone() else {
+            let gone = Ended::Known(Err(gone(&name)));
+            let reply = Reply::Tool { effect: effect.number, call, ended: gone };
+            return self.replies.push(Box::pin(std::future::ready(reply)));
+        };
         let context = ToolContext {
             effect,
             session: self.session.clone(),
@@ -133,6 +143,11 @@ impl Drive<'_> {
     }
 
     fn stop_of(&mut self, effect: u32) -> CancellationToken {
-        self.stops.entry(effect).or_default().clone()
+        self.stops.entry(effect).or_default().0.clone()
     }
+}
+
+/// A call that was asked before a stop, of a tool that the agent no longer has.
+fn gone(tool: &str) -> ToolError {
+    ToolError::failed(ErrorCode::ToolFailed, format!("the tool {tool:?} is no longer there"))
 }

@@ -19,5 +19,7 @@ section! {
         agents_dir: PathBuf = data_dir.join("agents"), example "/srv/loom/team";
         /// Data backends are read from the YAML files of this folder.
         backends_dir: PathBuf = data_dir.join("backends"), example "/srv/loom/data";
+        /// Backups that are asked for by request are written into this folder, which is made; never elsewhere.
+        backup_dir: PathBuf = data_dir.join("backups"), example "/srv/backups/loom";
     }
 }

@@ -1,7 +1,7 @@
 //! The files that the 12-factor document and the reference system show.
 
 use insta::assert_snapshot;
-use loom_config::Tracer;
+use loom_config::{StorageBackend, Tracer};
 
 use crate::world::World;
 
@@ -42,6 +42,20 @@ database:
 looms.yaml:6:13: `observability.provider`: `hawk` is not in this version; use `embedded` or `none` [LOOM_UNSUPPORTED_FIELD]
 looms.yaml:7:3: `observability.hawk_endpoint` is not in this version: set `observability.provider` to `embedded` or `none` [LOOM_UNSUPPORTED_FIELD]
 ");
+}
+
+#[test]
+fn a_database_of_several_servers_is_named_by_a_variable_and_never_written_down() {
+    let file = "database: { driver: postgres, dsn: '${TEAM_DATABASE}' }\n";
+    let loaded = World::new().file(file).env("TEAM_DATABASE", "postgres://me:hunter2@db/loom").load();
+    let storage = &loaded.config.storage;
+    assert_eq!(storage.backend, StorageBackend::Postgres);
+    assert_eq!(loaded.secrets.get(&storage.dsn).unwrap().expose(), "postgres://me:hunter2@db/loom");
+    assert!(!loaded.explain("storage.dsn").unwrap().to_string().contains("hunter2"));
+
+    let written = World::new().file("storage: { dsn: 'postgres://me:hunter2@db/loom' }\n").errors();
+    assert!(written.contains("a secret is not written into a file"), "{written}");
+    assert!(!written.contains("hunter2"), "{written}");
 }
 
 #[test]

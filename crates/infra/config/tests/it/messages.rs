@@ -27,7 +27,7 @@ llm:
   max_tokens:
   bedrock_region: us-east-1
 storage:
-  backend: postgres
+  backend: mysql
   sqlite: {}
 logging:
   level: loud
@@ -61,7 +61,7 @@ looms.yaml:13:1: unknown key `http_port`; did you mean `server.http_port`? [LOOM
 looms.yaml:15:16: `llm.temperature`: expected a number from 0 to 2, found 3 [LOOM_INVALID_CONFIG]
 looms.yaml:16:13: `llm.max_tokens`: expected a whole number, found nothing [LOOM_INVALID_CONFIG]
 looms.yaml:17:3: `llm.bedrock_region` is not in this version: use `anthropic`, `openai` or `ollama` [LOOM_UNSUPPORTED_FIELD]
-looms.yaml:19:12: `storage.backend`: `postgres` is not in this version; use `sqlite` [LOOM_UNSUPPORTED_FIELD]
+looms.yaml:19:12: `storage.backend`: expected `sqlite` or `postgres`, found `mysql` [LOOM_INVALID_CONFIG]
 looms.yaml:22:10: `logging.level`: expected one of `error`, `warn`, `info`, `debug`, `trace`, found `loud` [LOOM_INVALID_CONFIG]
 looms.yaml:23:3: `logging.file` is not in this version: logs go to stderr; redirect it [LOOM_UNSUPPORTED_FIELD]
 looms.yaml:25:3: `observability.hawk_address` is not in this version: set `observability.provider` to `embedded` or `none` [LOOM_UNSUPPORTED_FIELD]

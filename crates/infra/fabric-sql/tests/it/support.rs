@@ -19,6 +19,10 @@ impl Clock for MachineClock {
         Timestamp::from_micros(i64::try_from(since.unwrap().as_micros()).unwrap())
     }
 
+    fn monotonic(&self) -> Duration {
+        self.now().since(Timestamp::default())
+    }
+
     async fn sleep(&self, span: Duration) {
         tokio::time::sleep(span).await;
     }

@@ -33,6 +33,10 @@ impl Clock for JumpingClock {
         Timestamp::from_micros(0) + self.sleeps().iter().sum()
     }
 
+    fn monotonic(&self) -> Duration {
+        self.sleeps().iter().sum()
+    }
+
     async fn sleep(&self, span: Duration) {
         self.0.lock().unwrap().push(span);
     }

@@ -143,7 +143,7 @@ async fn connections_that_were_cut_while_idle_are_opened_anew_and_nobody_notices
         let mut stranger = home.stranger().await;
         let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1";
         let cut: i64 =
-            sqlx::query_scalar(cut).bind(&home.schema).fetch_one(&mut stranger).await.expect("we may");
+            sqlx::query_scalar(cut).bind(home.schema()).fetch_one(&mut stranger).await.expect("we may");
         assert!(cut >= 2, "the writer and a reader: {cut}");
         stores.turns.advance(accept(&session, 1, "hello")).await.expect("it is written");
         assert_eq!(events(&stores, 1).await, 1);
@@ -196,7 +196,7 @@ async fn connections_that_are_cut_at_random_moments_lose_nothing_and_write_nothi
                 WHERE application_name = $1 AND pg_sleep(random() * 0.1) IS NOT NULL";
             let mut cuts = 0_i64;
             while !done.load(Ordering::Acquire) {
-                let query = sqlx::query_scalar::<_, i64>(cut).bind(&home.schema);
+                let query = sqlx::query_scalar::<_, i64>(cut).bind(home.schema());
                 cuts += query.fetch_one(&mut stranger).await.expect("we may");
             }
             cuts

@@ -34,7 +34,7 @@ async fn a_database_of_a_newer_loom_is_refused() {
         ] {
             sqlx::raw_sql(newer).execute(&mut stranger).await.expect("the table is there");
             let error = refusal(home.options()).await;
-            assert!(matches!(error, Error::TooNew { found: 9999, known: 1 }), "{error}");
+            assert!(matches!(error, Error::TooNew { found: 9999, known: 1..9999 }), "{error}");
             sqlx::raw_sql(undone).execute(&mut stranger).await.expect("the table is there");
         }
         home.open().await.close().await;
@@ -46,7 +46,7 @@ async fn a_database_of_a_newer_loom_is_refused() {
 async fn a_database_that_cannot_hold_every_character_is_refused() {
     at_home(|home| async move {
         let mut admin = home.stranger().await;
-        let name = format!("{}_latin", home.schema);
+        let name = format!("{}_latin", home.schema());
         let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
         let make = format!("CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
         for sql in [drop.clone(), make] {

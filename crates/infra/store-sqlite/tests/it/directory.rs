@@ -54,7 +54,7 @@ async fn a_database_of_a_newer_loom_is_refused_and_left_alone() {
         sqlx::query(newer).execute(&mut stranger).await.expect("the table is there");
         stranger.close().await.expect("it closes");
         let error = refusal(home.options()).await;
-        assert!(matches!(error, Error::TooNew { found: 9999, known: 1 }), "{error}");
+        assert!(matches!(error, Error::TooNew { found: 9999, known: 1..9999 }), "{error}");
         let again = refusal(home.options()).await;
         assert!(matches!(again, Error::TooNew { .. }), "the refusal frees the directory: {again}");
     }

@@ -24,5 +24,9 @@ impl Clock for Ticks {
         Timestamp::from_micros(self.0.fetch_add(1, Ordering::Relaxed))
     }
 
+    fn monotonic(&self) -> Duration {
+        self.now().since(Timestamp::default())
+    }
+
     async fn sleep(&self, _: Duration) {}
 }

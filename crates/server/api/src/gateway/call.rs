@@ -16,14 +16,16 @@ use tower::{Service, ServiceExt as _};
 use super::table::Route;
 use crate::Failure;
 use crate::deadline::GRPC_TIMEOUT;
+use crate::request::{IDEMPOTENCY_KEY, LAST_EVENT_ID};
 use crate::stack::FRAME_HEADER_BYTES;
 
 /// The headers of an HTTP request that mean the same to a gRPC service.
-const FORWARDED: [HeaderName; 5] = [
+const FORWARDED: [HeaderName; 6] = [
     AUTHORIZATION,
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
-    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static(IDEMPOTENCY_KEY),
+    HeaderName::from_static(LAST_EVENT_ID),
     HeaderName::from_static(GRPC_TIMEOUT),
 ];
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use loom_llm::Sampling;
 use loom_memory::Budgets;
 use loom_proto::v1::{AgentConfig, BehaviorConfig, LlmConfig, MemoryConfig, PatternConfig, ToolsConfig};
-use loom_runtime::{AgentDefinition, Behavior, LlmChoice, PatternChoice};
+use loom_runtime::{AgentDefinition, Behavior, LlmChoice, PatternChoice, Permissions};
 
 use super::bounds;
 use super::convert::{count, given, invalid, long, positive, unsupported};
@@ -38,6 +38,8 @@ pub(super) fn definition(config: AgentConfig) -> Result<AgentDefinition, Failure
         llm,
         backends: config.backends,
         tools: config.tools.map(tools).transpose()?.flatten(),
+        // Only files can say more of these.
+        permissions: Permissions::default(),
         behavior,
         patterns,
         memory: Budgets::default(),
@@ -136,6 +138,7 @@ fn behavior(config: &BehaviorConfig) -> Result<(Behavior, PatternChoice), Failur
         )?,
         max_iterations: number("max_iterations", config.max_iterations, default.max_iterations)?,
         timeout: seconds.map_or(default.timeout, |seconds| Duration::from_secs(u64::from(seconds))),
+        on_unknown: default.on_unknown,
     };
     Ok((behavior, config.patterns.as_ref().map(pattern_choice).transpose()?.unwrap_or_default()))
 }

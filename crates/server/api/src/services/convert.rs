@@ -45,6 +45,13 @@ pub(super) fn page_size(field: &str, number: i32) -> Result<Option<u32>, Failure
     Ok(size)
 }
 
+/// The part of a list that is wanted.
+pub(super) fn page(offset: i32, limit: i32) -> Result<Page, Failure> {
+    let offset = positive("offset", offset)?.unwrap_or(0);
+    let limit = page_size("limit", limit)?.unwrap_or(0);
+    Ok(Page::new(u64::from(offset), limit))
+}
+
 /// A text that may be absent: empty is absent.
 pub(super) fn given(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())

@@ -8,10 +8,13 @@ mod agents;
 mod bounds;
 mod convert;
 mod patterns;
+mod people;
 mod progress;
 mod sessions;
+mod store;
 mod turns;
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -23,14 +26,19 @@ use loom_base::{Clock, Timestamp};
 use loom_patterns::Source;
 use loom_proto::v1::loom_service_server::LoomService;
 use loom_proto::v1::{
-    AgentInfo, ConversationHistory, CreateAgentRequest, CreateSessionRequest, DeleteAgentRequest,
-    DeleteAgentResponse, DeleteSessionRequest, DeleteSessionResponse, GetAgentRequest,
+    AgentInfo, AnswerApprovalRequest, AnswerApprovalResponse, BackUpStoreRequest, BackUpStoreResponse,
+    CancelTurnRequest, CancelTurnResponse, CleanUpStoreRequest, CleanUpStoreResponse, ConversationHistory,
+    CreateAgentRequest, CreateSessionRequest, DeleteAgentRequest, DeleteAgentResponse, DeleteSessionRequest,
+    DeleteSessionResponse, DescribeStoreRequest, DescribeStoreResponse, GetAgentRequest,
     GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetServerConfigRequest,
     GetSessionRequest, GetStorageStatusRequest, GetStorageStatusResponse, GetTraceRequest, HealthStatus,
-    ListAgentsRequest, ListAgentsResponse, ListPatternsRequest, ListPatternsResponse, ListSessionsRequest,
-    ListSessionsResponse, ListToolsRequest, ListToolsResponse, Pattern, ReloadAgentRequest,
-    ReloadPatternsRequest, ReloadPatternsResponse, ServerConfig, Session, Trace, WeaveProgress, WeaveRequest,
-    WeaveResponse,
+    ListAgentsRequest, ListAgentsResponse, ListApprovalsRequest, ListApprovalsResponse, ListEffectsRequest,
+    ListEffectsResponse, ListPatternsRequest, ListPatternsResponse, ListSessionsRequest,
+    ListSessionsResponse, ListToolsRequest, ListToolsResponse, ListTurnsRequest, ListTurnsResponse, Pattern,
+    ReloadAgentRequest, ReloadPatternsRequest, ReloadPatternsResponse, ReplaySessionRequest,
+    ResolveEffectRequest, ResolveEffectResponse, ServerConfig, Session, StreamTurnRequest, Trace,
+    VacuumStoreRequest, VacuumStoreResponse, VerifyStoreRequest, VerifyStoreResponse, WeaveProgress,
+    WeaveRequest, WeaveResponse,
 };
 use loom_runtime::Runtime;
 
@@ -47,6 +55,7 @@ pub struct LoomApi {
     clock: Arc<dyn Clock>,
     config: ServerConfig,
     reload_file: ReloadAgentFile,
+    backup_dir: Option<PathBuf>,
     started_at: Timestamp,
 }
 
@@ -62,14 +71,16 @@ pub struct ApiParts {
     pub config: ServerConfig,
     /// Reads an agent's file again, given its path below the agents folder.
     pub reload_file: ReloadAgentFile,
+    /// Where backups that a request asks for are written; `None` refuses them.
+    pub backup_dir: Option<PathBuf>,
 }
 
 impl LoomApi {
     /// The service over `parts`.
     pub fn new(parts: ApiParts) -> Self {
         let started_at = parts.clock.now();
-        let ApiParts { runtime, patterns, clock, config, reload_file } = parts;
-        Self { runtime, patterns, clock, config, reload_file, started_at }
+        let ApiParts { runtime, patterns, clock, config, reload_file, backup_dir } = parts;
+        Self { runtime, patterns, clock, config, reload_file, backup_dir, started_at }
     }
 }
 
@@ -112,6 +123,73 @@ impl LoomService for LoomApi {
     async fn stream_chat(&self, request: Request<WeaveRequest>) -> Result<Response<ProgressStream>, Status> {
         bounds::map("context", &request.get_ref().context)?;
         reply(self.weave_stream(request).await)
+    }
+
+    type StreamTurnStream = ProgressStream;
+
+    async fn stream_turn(
+        &self,
+        request: Request<StreamTurnRequest>,
+    ) -> Result<Response<Self::StreamTurnStream>, Status> {
+        reply(self.turn_stream(&request).await)
+    }
+
+    type ReplaySessionStream = ProgressStream;
+
+    async fn replay_session(
+        &self,
+        request: Request<ReplaySessionRequest>,
+    ) -> Result<Response<Self::ReplaySessionStream>, Status> {
+        let principal = principal_of(&request);
+        reply(self.session_replay(&request.into_inner(), principal).await)
+    }
+
+    async fn cancel_turn(
+        &self,
+        request: Request<CancelTurnRequest>,
+    ) -> Result<Response<CancelTurnResponse>, Status> {
+        let principal = principal_of(&request);
+        reply(self.turn_cancel(&request.into_inner(), principal).await)
+    }
+
+    async fn list_turns(
+        &self,
+        request: Request<ListTurnsRequest>,
+    ) -> Result<Response<ListTurnsResponse>, Status> {
+        let principal = principal_of(&request);
+        reply(self.turn_list(&request.into_inner(), principal).await)
+    }
+
+    async fn list_effects(
+        &self,
+        request: Request<ListEffectsRequest>,
+    ) -> Result<Response<ListEffectsResponse>, Status> {
+        let principal = principal_of(&request);
+        reply(self.effect_list(&request.into_inner(), principal).await)
+    }
+
+    async fn resolve_effect(
+        &self,
+        request: Request<ResolveEffectRequest>,
+    ) -> Result<Response<ResolveEffectResponse>, Status> {
+        let principal = principal_of(&request);
+        reply(self.effect_resolve(request.into_inner(), principal).await)
+    }
+
+    async fn list_approvals(
+        &self,
+        request: Request<ListApprovalsRequest>,
+    ) -> Result<Response<ListApprovalsResponse>, Status> {
+        let principal = principal_of(&request);
+        reply(self.approval_list(&request.into_inner(), principal).await)
+    }
+
+    async fn answer_approval(
+        &self,
+        request: Request<AnswerApprovalRequest>,
+    ) -> Result<Response<AnswerApprovalResponse>, Status> {
+        let principal = principal_of(&request);
+        reply(self.approval_answer(request.into_inner(), principal).await)
     }
 
     async fn create_session(
@@ -235,5 +313,40 @@ impl LoomService for LoomApi {
         _: Request<GetStorageStatusRequest>,
     ) -> Result<Response<GetStorageStatusResponse>, Status> {
         reply(Ok(self.storage_status().await))
+    }
+
+    async fn describe_store(
+        &self,
+        _: Request<DescribeStoreRequest>,
+    ) -> Result<Response<DescribeStoreResponse>, Status> {
+        reply(self.store_describe().await)
+    }
+
+    async fn verify_store(
+        &self,
+        _: Request<VerifyStoreRequest>,
+    ) -> Result<Response<VerifyStoreResponse>, Status> {
+        reply(self.store_verify().await)
+    }
+
+    async fn back_up_store(
+        &self,
+        request: Request<BackUpStoreRequest>,
+    ) -> Result<Response<BackUpStoreResponse>, Status> {
+        reply(self.store_back_up(&request.into_inner()).await)
+    }
+
+    async fn vacuum_store(
+        &self,
+        _: Request<VacuumStoreRequest>,
+    ) -> Result<Response<VacuumStoreResponse>, Status> {
+        reply(self.store_vacuum().await)
+    }
+
+    async fn clean_up_store(
+        &self,
+        request: Request<CleanUpStoreRequest>,
+    ) -> Result<Response<CleanUpStoreResponse>, Status> {
+        reply(self.store_clean_up(&request.into_inner()).await)
     }
 }

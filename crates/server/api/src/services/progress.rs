@@ -5,10 +5,14 @@ use std::time::Duration;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 
+use serde_json::json;
+
 use loom_agent::CallOutcome;
+use loom_base::{Digest, EffectId};
 use loom_llm::estimate_text;
 use loom_proto::v1::{
-    ContextState, CostInfo, ExecutionMetadata, ExecutionResult, ExecutionStage, WeaveProgress,
+    ContextState, CostInfo, ExecutionMetadata, ExecutionResult, ExecutionStage, HitlRequestInfo,
+    WeaveProgress,
 };
 use loom_runtime::{FeedItem, Progress, Running, TurnReport};
 
@@ -69,6 +73,15 @@ impl Teller {
                 tell_tool(&mut event, &item.progress);
                 self.reach(self.progress + 5);
             }
+            Progress::ApprovalAsked { .. } | Progress::OutcomeUnknown { .. } => {
+                tell_person(&mut event, running, item);
+            }
+            Progress::Restarted => {
+                event.set_stage(ExecutionStage::LlmGeneration);
+                event.message = "the answer that was under way comes anew".to_owned();
+                event.generation_restarted = true;
+                self.text.clear();
+            }
             Progress::Completed(result) => {
                 event.set_stage(ExecutionStage::Completed);
                 event.message = "completed".to_owned();
@@ -111,6 +124,44 @@ impl Teller {
     fn reach(&mut self, progress: u32) {
         self.progress = self.progress.max(progress.min(MOST_BEFORE_END));
     }
+}
+
+/// What a person is asked.
+fn tell_person(event: &mut WeaveProgress, running: &Running, item: &FeedItem) {
+    event.set_stage(ExecutionStage::HumanInTheLoop);
+    let id = |number| EffectId { turn: running.turn, number }.to_string();
+    let request = match &item.progress {
+        Progress::ApprovalAsked { effect, call, tool, input, expires_at } => {
+            event.tool_name = tool.to_string();
+            event.tool_call_id = call.to_string();
+            event.tool_input = Some(to_struct(input));
+            let digest = Digest::of_json(input);
+            let left = expires_at.since(item.at).as_secs();
+            HitlRequestInfo {
+                request_id: id(*effect),
+                question: format!("May {tool} run with these arguments?"),
+                request_type: "approval".to_owned(),
+                timeout_seconds: count(left),
+                context_json: json!({ "arguments": input, "arguments_digest": digest }).to_string(),
+                options: ["approve", "deny"].map(str::to_owned).to_vec(),
+                ..HitlRequestInfo::default()
+            }
+        }
+        Progress::OutcomeUnknown { effect, call, tool } => {
+            event.tool_name = tool.to_string();
+            event.tool_call_id = call.to_string();
+            HitlRequestInfo {
+                request_id: id(*effect),
+                question: format!("{tool} was cut off and may have taken effect. Did it?"),
+                request_type: "unknown_effect".to_owned(),
+                options: ["happened", "did_not_happen", "give_up"].map(str::to_owned).to_vec(),
+                ..HitlRequestInfo::default()
+            }
+        }
+        _ => return,
+    };
+    event.message.clone_from(&request.question);
+    event.hitl_request = Some(request);
 }
 
 fn tell_tool(event: &mut WeaveProgress, progress: &Progress) {
@@ -171,7 +222,7 @@ pub(super) fn context_state(report: &TurnReport) -> ContextState {
         context_tokens_used: long(report.context.used),
         context_tokens_max: long(report.context.room),
         rom: report.rom.to_string(),
-        tools_loaded: report.tools.iter().map(|tool| tool.name.to_string()).collect(),
+        tools_loaded: report.tools.iter().map(ToString::to_string).collect(),
         messages_dropped: count(report.context.messages_dropped),
     }
 }

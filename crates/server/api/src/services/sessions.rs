@@ -11,9 +11,9 @@ use loom_proto::v1::{
     Session, ToolCall,
 };
 use loom_runtime::SessionDraft;
-use loom_store::{MessageRecord, Page, SessionFilter, SessionRecord, SessionState, ToolCallRecord};
+use loom_store::{MessageRecord, SessionFilter, SessionRecord, SessionState, ToolCallRecord};
 
-use super::convert::{cost, count, given, invalid, millis, page_size, positive, session_id, unsupported};
+use super::convert::{cost, count, given, invalid, millis, page, session_id, unsupported};
 use super::{LoomApi, bounds};
 use crate::Failure;
 
@@ -138,12 +138,6 @@ impl LoomApi {
             artifact_count: 0,
         }
     }
-}
-
-fn page(offset: i32, limit: i32) -> Result<Page, Failure> {
-    let offset = positive("offset", offset)?.unwrap_or(0);
-    let limit = page_size("limit", limit)?.unwrap_or(0);
-    Ok(Page::new(u64::from(offset), limit))
 }
 
 fn message(record: MessageRecord, calls: &mut HashMap<MessageId, Vec<ToolCall>>) -> Message {

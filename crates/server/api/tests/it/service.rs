@@ -113,6 +113,8 @@ macro_rules! not_asked {
 impl LoomService for Fake {
     type StreamWeaveStream = Progress;
     type StreamChatStream = Progress;
+    type StreamTurnStream = Progress;
+    type ReplaySessionStream = Progress;
 
     async fn weave(&self, request: Request<WeaveRequest>) -> Answer<WeaveResponse> {
         let trace = request.metadata().get("traceparent").and_then(|value| value.to_str().ok());
@@ -199,11 +201,23 @@ impl LoomService for Fake {
         answer(ReloadPatternsResponse { patterns_loaded: 3, ..ReloadPatternsResponse::default() })
     }
 
+    async fn back_up_store(&self, request: Request<BackUpStoreRequest>) -> Answer<BackUpStoreResponse> {
+        answer(BackUpStoreResponse { path: request.into_inner().name, bytes: 7 })
+    }
+
     async fn get_health(&self, _: Request<GetHealthRequest>) -> Answer<HealthStatus> {
         answer(HealthStatus { status: "healthy".into(), ..HealthStatus::default() })
     }
 
     not_asked! {
+        stream_turn(StreamTurnRequest) -> Progress;
+        replay_session(ReplaySessionRequest) -> Progress;
+        cancel_turn(CancelTurnRequest) -> CancelTurnResponse;
+        list_turns(ListTurnsRequest) -> ListTurnsResponse;
+        list_effects(ListEffectsRequest) -> ListEffectsResponse;
+        resolve_effect(ResolveEffectRequest) -> ResolveEffectResponse;
+        list_approvals(ListApprovalsRequest) -> ListApprovalsResponse;
+        answer_approval(AnswerApprovalRequest) -> AnswerApprovalResponse;
         create_session(CreateSessionRequest) -> Session;
         delete_session(DeleteSessionRequest) -> DeleteSessionResponse;
         create_agent_from_config(CreateAgentRequest) -> AgentInfo;
@@ -215,5 +229,9 @@ impl LoomService for Fake {
         get_trace(GetTraceRequest) -> Trace;
         get_server_config(GetServerConfigRequest) -> ServerConfig;
         get_storage_status(GetStorageStatusRequest) -> GetStorageStatusResponse;
+        describe_store(DescribeStoreRequest) -> DescribeStoreResponse;
+        verify_store(VerifyStoreRequest) -> VerifyStoreResponse;
+        vacuum_store(VacuumStoreRequest) -> VacuumStoreResponse;
+        clean_up_store(CleanUpStoreRequest) -> CleanUpStoreResponse;
     }
 }

@@ -28,6 +28,9 @@ async fn every_form_of_route_reaches_its_rpc() {
 
     let patterns = json(server.send(Request::post("/v1/patterns:reload"), "").await).await;
     assert_eq!(patterns["patternsLoaded"], 3);
+
+    let copied = json(server.post("/v1/store:backup", r#"{"name": "monday.db"}"#).await).await;
+    assert_eq!(copied, serde_json::json!({"path": "monday.db", "bytes": "7"}));
 }
 
 #[tokio::test]

@@ -864,6 +864,128 @@ pub struct GetStorageStatusResponse {
     #[prost(message, optional, tag = "1")]
     pub status: ::core::option::Option<StorageHealthStatus>,
 }
+/// Asks what the store is and how much it holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DescribeStoreRequest {}
+/// What the store is and how much it holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DescribeStoreResponse {
+    /// The kind of store.
+    #[prost(enumeration = "StorageBackendType", tag = "1")]
+    pub kind: i32,
+    /// The number of the newest migration applied.
+    #[prost(int64, tag = "2")]
+    pub migration: i64,
+    /// Its bytes on disk; 0 when they are not known.
+    #[prost(int64, tag = "3")]
+    pub bytes: i64,
+    /// Sessions.
+    #[prost(int64, tag = "4")]
+    pub sessions: i64,
+    /// Turns.
+    #[prost(int64, tag = "5")]
+    pub turns: i64,
+    /// Turns that have not ended.
+    #[prost(int64, tag = "6")]
+    pub unfinished_turns: i64,
+    /// Messages.
+    #[prost(int64, tag = "7")]
+    pub messages: i64,
+    /// Tool calls of which nobody knows whether they happened.
+    #[prost(int64, tag = "8")]
+    pub unknown_effects: i64,
+    /// Tool calls that wait for an approval.
+    #[prost(int64, tag = "9")]
+    pub pending_approvals: i64,
+}
+/// Asks whether what is stored is sound.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VerifyStoreRequest {}
+/// What was looked at, and what is wrong.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct VerifyStoreResponse {
+    /// Sessions looked at.
+    #[prost(int64, tag = "1")]
+    pub sessions: i64,
+    /// Turns looked at.
+    #[prost(int64, tag = "2")]
+    pub turns: i64,
+    /// Events looked at.
+    #[prost(int64, tag = "3")]
+    pub events: i64,
+    /// Messages looked at.
+    #[prost(int64, tag = "4")]
+    pub messages: i64,
+    /// Tool calls looked at.
+    #[prost(int64, tag = "5")]
+    pub tool_calls: i64,
+    /// How much is wrong.
+    #[prost(int64, tag = "6")]
+    pub violation_count: i64,
+    /// What is wrong; the first 1,000 of it.
+    #[prost(message, repeated, tag = "7")]
+    pub violations: ::prost::alloc::vec::Vec<StoreViolation>,
+}
+/// Something that is stored and should not be so.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoreViolation {
+    /// The thing, by kind and id.
+    #[prost(string, tag = "1")]
+    pub subject: ::prost::alloc::string::String,
+    /// What is wrong with it.
+    #[prost(string, tag = "2")]
+    pub problem: ::prost::alloc::string::String,
+}
+/// Asks for a copy of the store.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackUpStoreRequest {
+    /// The name of the new file in the server's folder for backups (backup_dir); no path.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// The copy that was written.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackUpStoreResponse {
+    /// Its file on the server.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// Its bytes.
+    #[prost(int64, tag = "2")]
+    pub bytes: i64,
+}
+/// Asks to give room back to the file system.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VacuumStoreRequest {}
+/// The room that was given back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VacuumStoreResponse {
+    /// The bytes of the database before.
+    #[prost(int64, tag = "1")]
+    pub bytes_before: i64,
+    /// And after.
+    #[prost(int64, tag = "2")]
+    pub bytes_after: i64,
+}
+/// Asks to remove sessions that nobody has used for long.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CleanUpStoreRequest {
+    /// Days without any use after which a session goes, at least 1.
+    #[prost(int32, tag = "1")]
+    pub older_than_days: i32,
+}
+/// What was removed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CleanUpStoreResponse {
+    /// Sessions.
+    #[prost(int64, tag = "1")]
+    pub sessions: i64,
+    /// Their turns.
+    #[prost(int64, tag = "2")]
+    pub turns: i64,
+    /// Their messages.
+    #[prost(int64, tag = "3")]
+    pub messages: i64,
+}
 /// The kind of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1116,6 +1238,9 @@ pub struct WeaveRequest {
     /// Otherwise the turn runs to its end and is stored.
     #[prost(bool, tag = "901")]
     pub cancel_on_disconnect: bool,
+    /// What becomes of the question when the session is at work on another.
+    #[prost(enumeration = "WhenBusy", tag = "902")]
+    pub when_busy: i32,
 }
 /// The answer of a turn.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1226,10 +1351,217 @@ pub struct WeaveProgress {
     /// The turn's id.
     #[prost(string, tag = "902")]
     pub turn_id: ::prost::alloc::string::String,
-    /// The event's id, unique in its turn; the `id` of the event in an SSE stream.
+    /// The event's id, unique in its turn; the `id` of the event in an SSE stream. StreamTurn goes on after it.
     #[prost(string, tag = "903")]
     pub event_id: ::prost::alloc::string::String,
+    /// Text since the last event that starts an answer is void and comes anew: the server was restarted, or the pieces that
+    /// were sent are no longer there.
+    #[prost(bool, tag = "904")]
+    pub generation_restarted: bool,
 }
+/// Which turn to follow, and from where.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StreamTurnRequest {
+    /// The turn.
+    #[prost(string, tag = "1")]
+    pub turn_id: ::prost::alloc::string::String,
+    /// The last event that was seen; empty for all events.
+    #[prost(string, tag = "2")]
+    pub after_event_id: ::prost::alloc::string::String,
+    /// How text is sent.
+    #[prost(enumeration = "StreamMode", tag = "3")]
+    pub stream_mode: i32,
+}
+/// Which session to tell again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplaySessionRequest {
+    /// The session.
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+}
+/// Which turn to stop.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelTurnRequest {
+    /// The turn.
+    #[prost(string, tag = "1")]
+    pub turn_id: ::prost::alloc::string::String,
+}
+/// The turn is over.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelTurnResponse {}
+/// Which of the unfinished turns to list.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListTurnsRequest {
+    /// The most turns to return; 0 means 50, more than 500 is refused.
+    #[prost(int32, tag = "1")]
+    pub limit: i32,
+    /// Turns to leave out at the beginning.
+    #[prost(int32, tag = "2")]
+    pub offset: i32,
+}
+/// Turns that have not ended.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListTurnsResponse {
+    /// The turns, in the order they were accepted.
+    #[prost(message, repeated, tag = "1")]
+    pub turns: ::prost::alloc::vec::Vec<UnfinishedTurn>,
+    /// How many there are in all.
+    #[prost(int32, tag = "2")]
+    pub total_count: i32,
+}
+/// A turn that has not ended.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnfinishedTurn {
+    /// The turn.
+    #[prost(string, tag = "1")]
+    pub turn_id: ::prost::alloc::string::String,
+    /// Its session.
+    #[prost(string, tag = "2")]
+    pub session_id: ::prost::alloc::string::String,
+    /// Its agent.
+    #[prost(string, tag = "3")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// When it was accepted, in seconds since the Unix epoch.
+    #[prost(int64, tag = "4")]
+    pub accepted_at: i64,
+    /// How often it was taken up again after a stop.
+    #[prost(int32, tag = "5")]
+    pub recoveries: i32,
+    /// Whether it got no further in three attempts, and waits for someone to cancel it.
+    #[prost(bool, tag = "6")]
+    pub quarantined: bool,
+}
+/// Which of the unknown effects to list.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListEffectsRequest {
+    /// The most effects to return; 0 means 50, more than 500 is refused.
+    #[prost(int32, tag = "1")]
+    pub limit: i32,
+    /// Effects to leave out at the beginning.
+    #[prost(int32, tag = "2")]
+    pub offset: i32,
+}
+/// Tool calls that may have taken effect.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListEffectsResponse {
+    /// The effects, the oldest first.
+    #[prost(message, repeated, tag = "1")]
+    pub effects: ::prost::alloc::vec::Vec<UnknownEffect>,
+    /// How many there are in all.
+    #[prost(int32, tag = "2")]
+    pub total_count: i32,
+}
+/// A tool call that was cut off and may have taken effect.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnknownEffect {
+    /// Its id, for ResolveEffect.
+    #[prost(string, tag = "1")]
+    pub effect_id: ::prost::alloc::string::String,
+    /// Its turn.
+    #[prost(string, tag = "2")]
+    pub turn_id: ::prost::alloc::string::String,
+    /// Its session.
+    #[prost(string, tag = "3")]
+    pub session_id: ::prost::alloc::string::String,
+    /// Its agent.
+    #[prost(string, tag = "4")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// The tool.
+    #[prost(string, tag = "5")]
+    pub tool_name: ::prost::alloc::string::String,
+    /// Its arguments, as JSON.
+    #[prost(string, tag = "6")]
+    pub args_json: ::prost::alloc::string::String,
+    /// Since when nobody knows, in seconds since the Unix epoch.
+    #[prost(int64, tag = "7")]
+    pub unknown_since: i64,
+    /// Whether the turn waits for an answer; otherwise it is over, and only the record waits.
+    #[prost(bool, tag = "8")]
+    pub turn_waits: bool,
+}
+/// What became of an effect.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResolveEffectRequest {
+    /// The effect.
+    #[prost(string, tag = "1")]
+    pub effect_id: ::prost::alloc::string::String,
+    /// What became of it.
+    #[prost(enumeration = "EffectResolution", tag = "2")]
+    pub resolution: i32,
+    /// Its result, for the model to read; only with HAPPENED.
+    #[prost(string, tag = "3")]
+    pub result: ::prost::alloc::string::String,
+}
+/// It is recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResolveEffectResponse {}
+/// Which of the pending approvals to list.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListApprovalsRequest {
+    /// The most approvals to return; 0 means 50, more than 500 is refused.
+    #[prost(int32, tag = "1")]
+    pub limit: i32,
+    /// Approvals to leave out at the beginning.
+    #[prost(int32, tag = "2")]
+    pub offset: i32,
+}
+/// Tool calls that wait for an approval.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListApprovalsResponse {
+    /// The approvals, the one that expires first in front.
+    #[prost(message, repeated, tag = "1")]
+    pub approvals: ::prost::alloc::vec::Vec<PendingApproval>,
+    /// How many there are in all.
+    #[prost(int32, tag = "2")]
+    pub total_count: i32,
+}
+/// A tool call that waits for an approval.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PendingApproval {
+    /// Its id, for AnswerApproval.
+    #[prost(string, tag = "1")]
+    pub approval_id: ::prost::alloc::string::String,
+    /// Its turn.
+    #[prost(string, tag = "2")]
+    pub turn_id: ::prost::alloc::string::String,
+    /// Its session.
+    #[prost(string, tag = "3")]
+    pub session_id: ::prost::alloc::string::String,
+    /// Its agent.
+    #[prost(string, tag = "4")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// The tool.
+    #[prost(string, tag = "5")]
+    pub tool_name: ::prost::alloc::string::String,
+    /// Its arguments, as JSON.
+    #[prost(string, tag = "6")]
+    pub args_json: ::prost::alloc::string::String,
+    /// The SHA-256 of the arguments in canonical JSON (RFC 8785), in hexadecimal.
+    #[prost(string, tag = "7")]
+    pub arguments_digest: ::prost::alloc::string::String,
+    /// When an answer comes too late, in seconds since the Unix epoch.
+    #[prost(int64, tag = "8")]
+    pub expires_at: i64,
+}
+/// Whether a call may go ahead.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnswerApprovalRequest {
+    /// The approval.
+    #[prost(string, tag = "1")]
+    pub approval_id: ::prost::alloc::string::String,
+    /// Whether it may.
+    #[prost(bool, tag = "2")]
+    pub approve: bool,
+    /// Why, for the model to read.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// The digest of the arguments that were looked at. When it is given and is not the call's, the answer is refused.
+    #[prost(string, tag = "4")]
+    pub arguments_digest: ::prost::alloc::string::String,
+}
+/// It is recorded, and the turn goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnswerApprovalResponse {}
 /// What a person is asked.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HitlRequestInfo {
@@ -2170,6 +2502,43 @@ pub struct ReloadAgentRequest {
 /// Asks what the server runs with.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetServerConfigRequest {}
+/// What becomes of a question for a session that is at work on another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum WhenBusy {
+    /// The same as QUEUE.
+    Unspecified = 0,
+    /// It waits its turn.
+    Queue = 1,
+    /// It cancels the turn that runs, and comes after what waits already.
+    Interrupt = 2,
+    /// It is refused with LOOM_SESSION_BUSY.
+    Reject = 3,
+}
+impl WhenBusy {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "WHEN_BUSY_UNSPECIFIED",
+            Self::Queue => "WHEN_BUSY_QUEUE",
+            Self::Interrupt => "WHEN_BUSY_INTERRUPT",
+            Self::Reject => "WHEN_BUSY_REJECT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "WHEN_BUSY_UNSPECIFIED" => Some(Self::Unspecified),
+            "WHEN_BUSY_QUEUE" => Some(Self::Queue),
+            "WHEN_BUSY_INTERRUPT" => Some(Self::Interrupt),
+            "WHEN_BUSY_REJECT" => Some(Self::Reject),
+            _ => None,
+        }
+    }
+}
 /// How streamed text is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -2199,6 +2568,43 @@ impl StreamMode {
             "STREAM_MODE_UNSPECIFIED" => Some(Self::Unspecified),
             "STREAM_MODE_CUMULATIVE" => Some(Self::Cumulative),
             "STREAM_MODE_DELTA" => Some(Self::Delta),
+            _ => None,
+        }
+    }
+}
+/// What became of a call that may have taken effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EffectResolution {
+    /// Not said: refused.
+    Unspecified = 0,
+    /// It happened.
+    Happened = 1,
+    /// It did not happen; it is run now, if its turn waits.
+    DidNotHappen = 2,
+    /// Nobody will know; the model is told so.
+    GiveUp = 3,
+}
+impl EffectResolution {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "EFFECT_RESOLUTION_UNSPECIFIED",
+            Self::Happened => "EFFECT_RESOLUTION_HAPPENED",
+            Self::DidNotHappen => "EFFECT_RESOLUTION_DID_NOT_HAPPEN",
+            Self::GiveUp => "EFFECT_RESOLUTION_GIVE_UP",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "EFFECT_RESOLUTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "EFFECT_RESOLUTION_HAPPENED" => Some(Self::Happened),
+            "EFFECT_RESOLUTION_DID_NOT_HAPPEN" => Some(Self::DidNotHappen),
+            "EFFECT_RESOLUTION_GIVE_UP" => Some(Self::GiveUp),
             _ => None,
         }
     }
@@ -2467,6 +2873,183 @@ pub mod loom_service_client {
                 .insert(GrpcMethod::new("loom.v1.LoomService", "StreamChat"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Follows a turn from its beginning, or from an event on: while it runs, and again once it is over, without gap or
+        /// repeat. When text that was seen is void it first says so (see `WeaveProgress.generation_restarted`).
+        /// Over HTTP the header `Last-Event-ID` stands for `after_event_id`.
+        pub async fn stream_turn(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StreamTurnRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WeaveProgress>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/StreamTurn",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "StreamTurn"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Stops a turn. One that is over stays as it is.
+        pub async fn cancel_turn(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CancelTurnRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelTurnResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/CancelTurn",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "CancelTurn"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the turns that have not ended, in the order they were accepted.
+        pub async fn list_turns(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListTurnsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTurnsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/ListTurns",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "ListTurns"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the tool calls that were cut off and may have taken effect, the oldest first.
+        pub async fn list_effects(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListEffectsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListEffectsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/ListEffects",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "ListEffects"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says what became of such a call. The turn that waits for it goes on.
+        pub async fn resolve_effect(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResolveEffectRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResolveEffectResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/ResolveEffect",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "ResolveEffect"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the tool calls that wait for an approval, the one that expires first in front.
+        pub async fn list_approvals(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListApprovalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListApprovalsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/ListApprovals",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "ListApprovals"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Approves such a call, or refuses it. An approval is used once, for these arguments, before it expires.
+        pub async fn answer_approval(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AnswerApprovalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AnswerApprovalResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/AnswerApproval",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "AnswerApproval"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Starts a session.
         pub async fn create_session(
             &mut self,
@@ -2560,6 +3143,32 @@ pub mod loom_service_client {
             req.extensions_mut()
                 .insert(GrpcMethod::new("loom.v1.LoomService", "DeleteSession"));
             self.inner.unary(req, path, codec).await
+        }
+        /// Tells all turns of a session again, as their journals tell them, without asking any model: the events that StreamWeave
+        /// sent, but each answer's text in one piece, in the same bytes each time.
+        pub async fn replay_session(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReplaySessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WeaveProgress>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/ReplaySession",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "ReplaySession"));
+            self.inner.server_streaming(req, path, codec).await
         }
         /// Returns the messages of a session, in order.
         pub async fn get_conversation_history(
@@ -2914,6 +3523,131 @@ pub mod loom_service_client {
                 .insert(GrpcMethod::new("loom.v1.LoomService", "GetStorageStatus"));
             self.inner.unary(req, path, codec).await
         }
+        /// Says what the store is and how much it holds.
+        pub async fn describe_store(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DescribeStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DescribeStoreResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/DescribeStore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "DescribeStore"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Compares all that is stored with what its journals say. Turns go on meanwhile.
+        pub async fn verify_store(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VerifyStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerifyStoreResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/VerifyStore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "VerifyStore"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Writes a whole copy of the store to a file on the server. Turns go on meanwhile.
+        pub async fn back_up_store(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BackUpStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BackUpStoreResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/BackUpStore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "BackUpStore"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives the room of what was removed back to the file system. Turns wait meanwhile.
+        pub async fn vacuum_store(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VacuumStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VacuumStoreResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/VacuumStore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "VacuumStore"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Removes sessions that nobody has used for long. One with a turn that has not ended stays.
+        pub async fn clean_up_store(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CleanUpStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CleanUpStoreResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/CleanUpStore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "CleanUpStore"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2962,6 +3696,67 @@ pub mod loom_service_server {
             &self,
             request: tonic::Request<super::WeaveRequest>,
         ) -> std::result::Result<tonic::Response<Self::StreamChatStream>, tonic::Status>;
+        /// Server streaming response type for the StreamTurn method.
+        type StreamTurnStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WeaveProgress, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Follows a turn from its beginning, or from an event on: while it runs, and again once it is over, without gap or
+        /// repeat. When text that was seen is void it first says so (see `WeaveProgress.generation_restarted`).
+        /// Over HTTP the header `Last-Event-ID` stands for `after_event_id`.
+        async fn stream_turn(
+            &self,
+            request: tonic::Request<super::StreamTurnRequest>,
+        ) -> std::result::Result<tonic::Response<Self::StreamTurnStream>, tonic::Status>;
+        /// Stops a turn. One that is over stays as it is.
+        async fn cancel_turn(
+            &self,
+            request: tonic::Request<super::CancelTurnRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelTurnResponse>,
+            tonic::Status,
+        >;
+        /// Lists the turns that have not ended, in the order they were accepted.
+        async fn list_turns(
+            &self,
+            request: tonic::Request<super::ListTurnsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTurnsResponse>,
+            tonic::Status,
+        >;
+        /// Lists the tool calls that were cut off and may have taken effect, the oldest first.
+        async fn list_effects(
+            &self,
+            request: tonic::Request<super::ListEffectsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListEffectsResponse>,
+            tonic::Status,
+        >;
+        /// Says what became of such a call. The turn that waits for it goes on.
+        async fn resolve_effect(
+            &self,
+            request: tonic::Request<super::ResolveEffectRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResolveEffectResponse>,
+            tonic::Status,
+        >;
+        /// Lists the tool calls that wait for an approval, the one that expires first in front.
+        async fn list_approvals(
+            &self,
+            request: tonic::Request<super::ListApprovalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListApprovalsResponse>,
+            tonic::Status,
+        >;
+        /// Approves such a call, or refuses it. An approval is used once, for these arguments, before it expires.
+        async fn answer_approval(
+            &self,
+            request: tonic::Request<super::AnswerApprovalRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AnswerApprovalResponse>,
+            tonic::Status,
+        >;
         /// Starts a session.
         async fn create_session(
             &self,
@@ -2986,6 +3781,21 @@ pub mod loom_service_server {
             request: tonic::Request<super::DeleteSessionRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DeleteSessionResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the ReplaySession method.
+        type ReplaySessionStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WeaveProgress, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Tells all turns of a session again, as their journals tell them, without asking any model: the events that StreamWeave
+        /// sent, but each answer's text in one piece, in the same bytes each time.
+        async fn replay_session(
+            &self,
+            request: tonic::Request<super::ReplaySessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ReplaySessionStream>,
             tonic::Status,
         >;
         /// Returns the messages of a session, in order.
@@ -3082,6 +3892,46 @@ pub mod loom_service_server {
             request: tonic::Request<super::GetStorageStatusRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetStorageStatusResponse>,
+            tonic::Status,
+        >;
+        /// Says what the store is and how much it holds.
+        async fn describe_store(
+            &self,
+            request: tonic::Request<super::DescribeStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DescribeStoreResponse>,
+            tonic::Status,
+        >;
+        /// Compares all that is stored with what its journals say. Turns go on meanwhile.
+        async fn verify_store(
+            &self,
+            request: tonic::Request<super::VerifyStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerifyStoreResponse>,
+            tonic::Status,
+        >;
+        /// Writes a whole copy of the store to a file on the server. Turns go on meanwhile.
+        async fn back_up_store(
+            &self,
+            request: tonic::Request<super::BackUpStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BackUpStoreResponse>,
+            tonic::Status,
+        >;
+        /// Gives the room of what was removed back to the file system. Turns wait meanwhile.
+        async fn vacuum_store(
+            &self,
+            request: tonic::Request<super::VacuumStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VacuumStoreResponse>,
+            tonic::Status,
+        >;
+        /// Removes sessions that nobody has used for long. One with a turn that has not ended stays.
+        async fn clean_up_store(
+            &self,
+            request: tonic::Request<super::CleanUpStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CleanUpStoreResponse>,
             tonic::Status,
         >;
     }
@@ -3297,6 +4147,322 @@ pub mod loom_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/loom.v1.LoomService/StreamTurn" => {
+                    #[allow(non_camel_case_types)]
+                    struct StreamTurnSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::ServerStreamingService<super::StreamTurnRequest>
+                    for StreamTurnSvc<T> {
+                        type Response = super::WeaveProgress;
+                        type ResponseStream = T::StreamTurnStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StreamTurnRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::stream_turn(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StreamTurnSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/CancelTurn" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelTurnSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::CancelTurnRequest>
+                    for CancelTurnSvc<T> {
+                        type Response = super::CancelTurnResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CancelTurnRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::cancel_turn(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelTurnSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/ListTurns" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListTurnsSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::ListTurnsRequest>
+                    for ListTurnsSvc<T> {
+                        type Response = super::ListTurnsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListTurnsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::list_turns(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListTurnsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/ListEffects" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListEffectsSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::ListEffectsRequest>
+                    for ListEffectsSvc<T> {
+                        type Response = super::ListEffectsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListEffectsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::list_effects(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListEffectsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/ResolveEffect" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResolveEffectSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::ResolveEffectRequest>
+                    for ResolveEffectSvc<T> {
+                        type Response = super::ResolveEffectResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResolveEffectRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::resolve_effect(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResolveEffectSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/ListApprovals" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListApprovalsSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::ListApprovalsRequest>
+                    for ListApprovalsSvc<T> {
+                        type Response = super::ListApprovalsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListApprovalsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::list_approvals(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListApprovalsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/AnswerApproval" => {
+                    #[allow(non_camel_case_types)]
+                    struct AnswerApprovalSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::AnswerApprovalRequest>
+                    for AnswerApprovalSvc<T> {
+                        type Response = super::AnswerApprovalResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AnswerApprovalRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::answer_approval(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AnswerApprovalSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/loom.v1.LoomService/CreateSession" => {
                     #[allow(non_camel_case_types)]
                     struct CreateSessionSvc<T: LoomService>(pub Arc<T>);
@@ -3473,6 +4639,52 @@ pub mod loom_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/ReplaySession" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReplaySessionSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::ServerStreamingService<super::ReplaySessionRequest>
+                    for ReplaySessionSvc<T> {
+                        type Response = super::WeaveProgress;
+                        type ResponseStream = T::ReplaySessionStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReplaySessionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::replay_session(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReplaySessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -4146,6 +5358,231 @@ pub mod loom_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetStorageStatusSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/DescribeStore" => {
+                    #[allow(non_camel_case_types)]
+                    struct DescribeStoreSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::DescribeStoreRequest>
+                    for DescribeStoreSvc<T> {
+                        type Response = super::DescribeStoreResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DescribeStoreRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::describe_store(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DescribeStoreSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/VerifyStore" => {
+                    #[allow(non_camel_case_types)]
+                    struct VerifyStoreSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::VerifyStoreRequest>
+                    for VerifyStoreSvc<T> {
+                        type Response = super::VerifyStoreResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VerifyStoreRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::verify_store(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VerifyStoreSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/BackUpStore" => {
+                    #[allow(non_camel_case_types)]
+                    struct BackUpStoreSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::BackUpStoreRequest>
+                    for BackUpStoreSvc<T> {
+                        type Response = super::BackUpStoreResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BackUpStoreRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::back_up_store(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BackUpStoreSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/VacuumStore" => {
+                    #[allow(non_camel_case_types)]
+                    struct VacuumStoreSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::VacuumStoreRequest>
+                    for VacuumStoreSvc<T> {
+                        type Response = super::VacuumStoreResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VacuumStoreRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::vacuum_store(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VacuumStoreSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/CleanUpStore" => {
+                    #[allow(non_camel_case_types)]
+                    struct CleanUpStoreSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::CleanUpStoreRequest>
+                    for CleanUpStoreSvc<T> {
+                        type Response = super::CleanUpStoreResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CleanUpStoreRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::clean_up_store(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CleanUpStoreSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

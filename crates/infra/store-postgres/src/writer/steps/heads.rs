@@ -6,7 +6,7 @@ use loom_store::{Advance, Error};
 use sqlx::PgConnection;
 
 use crate::error::Failure;
-use crate::row::Row;
+use loom_store_sql::Row;
 
 /// The state of each step's turn and session, one row for each step in the order given.
 const READ: &str = "
@@ -20,7 +20,7 @@ LEFT JOIN turn_events AS e ON e.turn_id = j.turn_id AND e.seq = j.seq
 ORDER BY j.place";
 
 /// The heads that `steps` are admitted by.
-pub(super) async fn read(
+pub(in crate::writer) async fn read(
     connection: &mut PgConnection,
     steps: impl Iterator<Item = &Advance> + Clone + Send,
 ) -> Result<Heads, Failure> {

@@ -4,15 +4,15 @@ use std::collections::{HashMap, HashSet};
 
 use loom_base::{CallId, MessageId, SessionId, TurnId};
 use loom_store::admission::{Heads, SessionHead, TurnHead, counts};
-use loom_store::{Advance, CallChange, Error, NewMessage, NewTurn, TurnEnd};
+use loom_store::{Advance, CallChange, Error, IdempotencyKey, NewMessage, NewTurn, TurnEnd};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::statement::{
-    self, CallRow, CallState, EventRow, MessageRow, Query, SessionState, TurnRow, TurnState,
+    self, CallRow, CallState, EventRow, KeyRow, MessageRow, Query, SessionState, TurnRow, TurnState,
 };
 use crate::error::Failure;
-use crate::text::stored;
+use loom_store_sql::text::stored;
 
 /// What a batch writes, table by table.
 #[derive(Default)]
@@ -21,6 +21,7 @@ pub(super) struct Rows<'a> {
     turn_states: Vec<TurnState>,
     session_states: Vec<SessionState<'a>>,
     events: Vec<EventRow>,
+    keys: Vec<KeyRow<'a>>,
     messages: Vec<MessageRow<'a>>,
     calls: Vec<CallRow<'a>>,
     call_states: HashMap<(MessageId, &'a CallId), CallState<'a>>,
@@ -33,6 +34,16 @@ impl<'a> Rows<'a> {
     pub(super) fn add(&mut self, step: &'a Advance) -> Result<(), Failure> {
         if let Some(new) = &step.accept {
             self.turns.push(turn_row(step, new)?);
+        }
+        if let Some(IdempotencyKey { key, digest }) = &step.key {
+            self.keys.push(KeyRow {
+                principal: stored(&key.principal),
+                method: stored(&key.method),
+                key: stored(&key.key),
+                digest: digest.to_string(),
+                turn_id: step.turn.to_string(),
+                created_at: step.at.as_micros(),
+            });
         }
         if let Some(end) = &step.end {
             self.ends.insert(step.turn, end);
@@ -73,6 +84,20 @@ impl<'a> Rows<'a> {
                 state.effect = Some(i64::from(start.effect));
                 state.started_at = Some(start.at.as_micros());
             }
+            CallChange::ApprovalAsked { message, call, effect, expires_at } => {
+                let state = self.call_state(*message, call);
+                state.approval = Some(i64::from(*effect));
+                state.approval_expires_at = Some(expires_at.as_micros());
+            }
+            CallChange::ApprovalAnswered { message, call, answer } => {
+                self.call_state(*message, call).approval_answer = Some(json(answer)?);
+            }
+            CallChange::Unknown { message, call, at } => {
+                self.call_state(*message, call).unknown_since = Some(at.as_micros());
+            }
+            CallChange::Resolved { message, call, resolution } => {
+                self.call_state(*message, call).resolution = Some(json(resolution)?);
+            }
             CallChange::Settled { message, call, outcome, result, facts, at } => {
                 let (outcome, result, facts) = (word(outcome)?, json(result)?, json(facts)?);
                 let state = self.call_state(*message, call);
@@ -93,6 +118,11 @@ impl<'a> Rows<'a> {
             ended_at: None,
             result: None,
             facts: None,
+            approval: None,
+            approval_expires_at: None,
+            approval_answer: None,
+            unknown_since: None,
+            resolution: None,
         })
     }
 
@@ -107,11 +137,6 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Whether there is nothing to write.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.events.is_empty()
-    }
-
     /// Tool calls that were asked before this batch and are changed by it: what the query returns when all are there.
     pub(super) fn changed_calls(&self) -> usize {
         self.call_states.keys().filter(|key| !self.asked.contains(key)).count()
@@ -123,6 +148,7 @@ impl<'a> Rows<'a> {
         let query = TurnRow::bind(query, self.turns.iter());
         let query = SessionState::bind(query, self.session_states.iter());
         let query = EventRow::bind(query, self.events.iter());
+        let query = KeyRow::bind(query, self.keys.iter());
         let query = MessageRow::bind(query, self.messages.iter());
         let query = CallState::bind(query, self.call_states.values());
         CallRow::bind(query, self.calls.iter())
@@ -177,6 +203,7 @@ fn turn_state(id: TurnId, head: &TurnHead, end: Option<&TurnEnd>) -> Result<Turn
         tool_calls: i64::from(head.spent.tool_calls),
         outcome: end.map(|end| json(&end.outcome)).transpose()?,
         ended_at: end.map(|end| end.ended_at.as_micros()),
+        notes: end.map(|end| json(&end.notes)).transpose()?,
     })
 }
 

@@ -16,20 +16,20 @@ pub(super) type Query<'q> = QueryScalar<'q, Postgres, i64, PgArguments>;
 const WRITE: &str = "
 WITH turn_states AS (
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-                         $8::bigint[], $9::bigint[], $10::text[], $11::bigint[])
+                         $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::text[])
     AS s (id, events, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost, model_calls, tool_calls,
-          outcome, ended_at)
+          outcome, ended_at, notes)
 ), added_turns AS (
     INSERT INTO turns (id, session_id, agent_id, agent_version, rules_version, config, rom, patterns, provider, model,
                        trace_id, parent_span, pattern, accepted_at,
                        events, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost, model_calls,
-                       tool_calls, outcome, ended_at)
+                       tool_calls, outcome, ended_at, notes)
     SELECT n.id, n.session_id, n.agent_id, n.agent_version, n.rules_version, n.config::json, n.rom, n.patterns,
            n.provider, n.model, n.trace_id, n.parent_span, n.pattern::json, n.accepted_at,
            s.events, s.input_tokens, s.output_tokens, s.cache_read_tokens, s.cache_write_tokens, s.cost, s.model_calls,
-           s.tool_calls, s.outcome::json, s.ended_at
-    FROM unnest($12::text[], $13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::text[], $18::text[],
-                $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::bigint[])
+           s.tool_calls, s.outcome::json, s.ended_at, s.notes::json
+    FROM unnest($13::text[], $14::text[], $15::text[], $16::bigint[], $17::bigint[], $18::text[], $19::text[],
+                $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[], $26::bigint[])
          AS n (id, session_id, agent_id, agent_version, rules_version, config, rom, patterns, provider, model, trace_id,
                parent_span, pattern, accepted_at)
     JOIN turn_states AS s ON s.id = n.id
@@ -38,7 +38,7 @@ WITH turn_states AS (
     SET events = s.events, input_tokens = s.input_tokens, output_tokens = s.output_tokens,
         cache_read_tokens = s.cache_read_tokens, cache_write_tokens = s.cache_write_tokens, cost = s.cost,
         model_calls = s.model_calls, tool_calls = s.tool_calls, outcome = coalesce(s.outcome::json, t.outcome),
-        ended_at = coalesce(s.ended_at, t.ended_at)
+        ended_at = coalesce(s.ended_at, t.ended_at), notes = coalesce(s.notes::json, t.notes), stalled = 0
     FROM turn_states AS s
     WHERE t.id = s.id
 ), changed_sessions AS (
@@ -48,33 +48,38 @@ WITH turn_states AS (
         cache_read_tokens = t.cache_read_tokens + s.cache_read_tokens,
         cache_write_tokens = t.cache_write_tokens + s.cache_write_tokens, cost = t.cost + s.cost,
         context_start = coalesce(s.context_start, t.context_start), last_active = greatest(t.last_active, s.last_active)
-    FROM unnest($26::text[], $27::bigint[], $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[],
-                $33::bigint[], $34::bigint[], $35::bigint[])
+    FROM unnest($27::text[], $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[],
+                $34::bigint[], $35::bigint[], $36::bigint[])
          AS s (id, next_message, turns, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost,
                context_start, last_active)
     WHERE t.id = s.id
 ), added_events AS (
     INSERT INTO turn_events (turn_id, seq, at, append_id, event)
     SELECT turn_id, seq, at, append_id, event::json
-    FROM unnest($36::text[], $37::bigint[], $38::bigint[], $39::text[], $40::text[])
+    FROM unnest($37::text[], $38::bigint[], $39::bigint[], $40::text[], $41::text[])
          AS n (turn_id, seq, at, append_id, event)
+), added_keys AS (
+    INSERT INTO idempotency_keys (principal, method, key, digest, turn_id, created_at)
+    SELECT * FROM unnest($42::text[], $43::text[], $44::text[], $45::text[], $46::text[], $47::bigint[])
 ), added_messages AS (
     INSERT INTO messages (id, session_id, turn_id, seq, role, content, beside, tokens, cost, created_at)
     SELECT id, session_id, turn_id, seq, role, content::json, beside::json, tokens, cost, created_at
-    FROM unnest($41::text[], $42::text[], $43::text[], $44::bigint[], $45::text[], $46::text[], $47::text[],
-                $48::bigint[], $49::bigint[], $50::bigint[])
+    FROM unnest($48::text[], $49::text[], $50::text[], $51::bigint[], $52::text[], $53::text[], $54::text[],
+                $55::bigint[], $56::bigint[], $57::bigint[])
          WITH ORDINALITY AS n (id, session_id, turn_id, seq, role, content, beside, tokens, cost, created_at, place)
     ORDER BY place
 ), call_states AS (
-    SELECT * FROM unnest($51::text[], $52::text[], $53::bigint[], $54::bigint[], $55::text[], $56::bigint[],
-                         $57::text[], $58::text[])
-    AS s (message_id, call_id, effect, started_at, outcome, ended_at, result, facts)
+    SELECT * FROM unnest($58::text[], $59::text[], $60::bigint[], $61::bigint[], $62::text[], $63::bigint[],
+                         $64::text[], $65::text[], $66::bigint[], $67::bigint[], $68::text[], $69::bigint[], $70::text[])
+    AS s (message_id, call_id, effect, started_at, outcome, ended_at, result, facts, approval, approval_expires_at,
+          approval_answer, unknown_since, resolution)
 ), added_calls AS (
     INSERT INTO tool_calls (turn_id, message_id, call_id, tool_name, args, class, effect, started_at, outcome, ended_at,
-                            result, facts)
+                            result, facts, approval, approval_expires_at, approval_answer, unknown_since, resolution)
     SELECT n.turn_id, n.message_id, n.call_id, n.tool_name, n.args::json, n.class, s.effect, s.started_at, s.outcome,
-           s.ended_at, s.result::json, s.facts::json
-    FROM unnest($59::text[], $60::text[], $61::text[], $62::text[], $63::text[], $64::text[])
+           s.ended_at, s.result::json, s.facts::json, s.approval, s.approval_expires_at, s.approval_answer::json,
+           coalesce(s.unknown_since, CASE WHEN s.outcome = 'unknown' THEN s.ended_at END), s.resolution::json
+    FROM unnest($71::text[], $72::text[], $73::text[], $74::text[], $75::text[], $76::text[])
          WITH ORDINALITY AS n (turn_id, message_id, call_id, tool_name, args, class, place)
     LEFT JOIN call_states AS s ON s.message_id = n.message_id AND s.call_id = n.call_id
     ORDER BY n.place
@@ -82,7 +87,12 @@ WITH turn_states AS (
     UPDATE tool_calls AS t
     SET effect = coalesce(s.effect, t.effect), started_at = coalesce(s.started_at, t.started_at),
         outcome = coalesce(s.outcome, t.outcome), ended_at = coalesce(s.ended_at, t.ended_at),
-        result = coalesce(s.result::json, t.result), facts = coalesce(s.facts::json, t.facts)
+        result = coalesce(s.result::json, t.result), facts = coalesce(s.facts::json, t.facts),
+        approval = coalesce(s.approval, t.approval),
+        approval_expires_at = coalesce(s.approval_expires_at, t.approval_expires_at),
+        approval_answer = coalesce(s.approval_answer::json, CASE WHEN s.approval IS NULL THEN t.approval_answer END),
+        unknown_since = coalesce(s.unknown_since, t.unknown_since, CASE WHEN s.outcome = 'unknown' THEN s.ended_at END),
+        resolution = coalesce(s.resolution::json, CASE WHEN s.unknown_since IS NULL THEN t.resolution END)
     FROM call_states AS s
     WHERE t.message_id = s.message_id AND t.call_id = s.call_id
     RETURNING 1
@@ -128,6 +138,7 @@ rows! {
         tool_calls: i64,
         outcome: Option<String>,
         ended_at: Option<i64>,
+        notes: Option<String>,
     }
 
     /// A turn that is accepted.
@@ -171,6 +182,16 @@ rows! {
         event: String,
     }
 
+    /// A key that a turn was asked for under.
+    KeyRow<'a> {
+        principal: Cow<'a, str>,
+        method: Cow<'a, str>,
+        key: Cow<'a, str>,
+        digest: String,
+        turn_id: String,
+        created_at: i64,
+    }
+
     /// A message.
     MessageRow<'a> {
         id: String,
@@ -195,6 +216,11 @@ rows! {
         ended_at: Option<i64>,
         result: Option<String>,
         facts: Option<String>,
+        approval: Option<i64>,
+        approval_expires_at: Option<i64>,
+        approval_answer: Option<String>,
+        unknown_since: Option<i64>,
+        resolution: Option<String>,
     }
 
     /// A call that the model asked for.

@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::SqliteConnection;
 
 use crate::error::Failure;
-use crate::row::Row;
+use loom_store_sql::Row;
 
 /// The state of each step's turn and session, one row for each step in the order given.
 const READ: &str = "
@@ -21,7 +21,7 @@ LEFT JOIN turn_events AS e ON e.turn_id = j.value ->> 0 AND e.seq = j.value ->> 
 ORDER BY j.key";
 
 /// The heads that `steps` are admitted by.
-pub(super) async fn read(
+pub(in crate::writer) async fn read(
     connection: &mut SqliteConnection,
     steps: impl Iterator<Item = &Advance> + Clone + Send,
 ) -> Result<Heads, Failure> {

@@ -6,7 +6,9 @@ use loom_agent::{CallOutcome, Event};
 use loom_base::{CallId, Digest, MessageId, NanoUsd, SessionId, Timestamp, TurnId};
 use loom_llm::{ContentBlock, Role};
 use loom_store::admission::{Heads, SessionHead, TurnHead, counts};
-use loom_store::{Advance, CallChange, Error, NewTurn, TurnEnd};
+use loom_store::{
+    Advance, ApprovalAnswer, CallChange, CallResolution, EndNotes, Error, IdempotencyKey, NewTurn, TurnEnd,
+};
 use loom_tools::EffectClass;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -30,7 +32,8 @@ UPDATE turns
 SET events = j.value ->> 1, input_tokens = j.value ->> 2, output_tokens = j.value ->> 3,
     cache_read_tokens = j.value ->> 4, cache_write_tokens = j.value ->> 5, cost = j.value ->> 6,
     model_calls = j.value ->> 7, tool_calls = j.value ->> 8,
-    outcome = iif(j.value ->> 9 IS NULL, outcome, j.value -> 9), ended_at = coalesce(j.value ->> 10, ended_at)
+    outcome = iif(j.value ->> 9 IS NULL, outcome, j.value -> 9), ended_at = coalesce(j.value ->> 10, ended_at),
+    notes = iif(j.value ->> 9 IS NULL, notes, j.value -> 11), stalled = 0
 FROM jsonb_each(?) AS j
 WHERE turns.id = j.value ->> 0;
 UPDATE sessions
@@ -42,6 +45,8 @@ FROM jsonb_each(?) AS j
 WHERE sessions.id = j.value ->> 0;
 INSERT INTO turn_events (turn_id, seq, at, append_id, event)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value -> 4 FROM jsonb_each(?);
+INSERT INTO idempotency_keys (principal, method, key, digest, turn_id, created_at)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM jsonb_each(?);
 INSERT INTO messages (id, session_id, turn_id, seq, role, content, beside, tokens, cost, created_at)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value -> 5, value -> 6, value ->> 7,
        value ->> 8, value ->> 9
@@ -51,7 +56,11 @@ SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value -> 4, value ->>
 UPDATE tool_calls
 SET effect = coalesce(j.value ->> 2, effect), started_at = coalesce(j.value ->> 3, started_at),
     outcome = coalesce(j.value ->> 4, outcome), ended_at = coalesce(j.value ->> 5, ended_at),
-    result = iif(j.value ->> 4 IS NULL, result, j.value -> 6), facts = iif(j.value ->> 4 IS NULL, facts, j.value -> 7)
+    result = iif(j.value ->> 4 IS NULL, result, j.value -> 6), facts = iif(j.value ->> 4 IS NULL, facts, j.value -> 7),
+    approval = coalesce(j.value ->> 8, approval), approval_expires_at = coalesce(j.value ->> 9, approval_expires_at),
+    approval_answer = iif(j.value ->> 10 IS NULL, iif(j.value ->> 8 IS NULL, approval_answer, NULL), j.value -> 10),
+    unknown_since = coalesce(j.value ->> 11, unknown_since, iif(j.value ->> 4 = 'unknown', j.value ->> 5, NULL)),
+    resolution = iif(j.value ->> 12 IS NULL, iif(j.value ->> 11 IS NULL, resolution, NULL), j.value -> 12)
 FROM jsonb_each(?) AS j
 WHERE message_id = j.value ->> 0 AND call_id = j.value ->> 1
 RETURNING id";
@@ -87,6 +96,7 @@ struct TurnState<'a>(
     u32,
     Option<&'a loom_agent::Outcome>,
     Option<Timestamp>,
+    Option<&'a EndNotes>,
 );
 
 #[derive(Serialize)]
@@ -113,6 +123,9 @@ struct MessageRow<'a>(
 struct CallRow<'a>(TurnId, MessageId, &'a CallId, &'a str, &'a Value, EffectClass);
 
 #[derive(Serialize)]
+struct KeyRow<'a>(&'a str, &'a str, &'a str, Digest, TurnId, Timestamp);
+
+#[derive(Serialize)]
 struct CallState<'a>(
     MessageId,
     &'a CallId,
@@ -122,6 +135,11 @@ struct CallState<'a>(
     Option<Timestamp>,
     Option<&'a str>,
     Option<&'a Map<String, Value>>,
+    Option<u32>,
+    Option<Timestamp>,
+    Option<&'a ApprovalAnswer>,
+    Option<Timestamp>,
+    Option<&'a CallResolution>,
 );
 
 /// What a batch writes, table by table.
@@ -131,6 +149,7 @@ pub(super) struct Rows<'a> {
     turn_states: Vec<TurnState<'a>>,
     session_states: Vec<SessionState<'a>>,
     events: Vec<EventRow<'a>>,
+    keys: Vec<KeyRow<'a>>,
     messages: Vec<MessageRow<'a>>,
     calls: Vec<CallRow<'a>>,
     call_states: HashMap<(MessageId, &'a CallId), CallState<'a>>,
@@ -142,6 +161,10 @@ impl<'a> Rows<'a> {
     pub(super) fn add(&mut self, step: &'a Advance) {
         if let Some(new) = &step.accept {
             self.turns.push(turn_row(step, new));
+        }
+        if let Some(IdempotencyKey { key, digest }) = &step.key {
+            let (principal, method) = (&key.principal, &key.method);
+            self.keys.push(KeyRow(principal, method, &key.key, *digest, step.turn, step.at));
         }
         if let Some(end) = &step.end {
             self.ends.insert(step.turn, end);
@@ -177,6 +200,17 @@ impl<'a> Rows<'a> {
                 let state = self.call_state(*message, call);
                 (state.2, state.3) = (Some(start.effect), Some(start.at));
             }
+            CallChange::ApprovalAsked { message, call, effect, expires_at } => {
+                let state = self.call_state(*message, call);
+                (state.8, state.9) = (Some(*effect), Some(*expires_at));
+            }
+            CallChange::ApprovalAnswered { message, call, answer } => {
+                self.call_state(*message, call).10 = Some(answer);
+            }
+            CallChange::Unknown { message, call, at } => self.call_state(*message, call).11 = Some(*at),
+            CallChange::Resolved { message, call, resolution } => {
+                self.call_state(*message, call).12 = Some(resolution);
+            }
             CallChange::Settled { message, call, outcome, result, facts, at } => {
                 let state = self.call_state(*message, call);
                 (state.4, state.5) = (Some(*outcome), Some(*at));
@@ -186,7 +220,8 @@ impl<'a> Rows<'a> {
     }
 
     fn call_state(&mut self, message: MessageId, call: &'a CallId) -> &mut CallState<'a> {
-        let unchanged = || CallState(message, call, None, None, None, None, None, None);
+        let unchanged =
+            || CallState(message, call, None, None, None, None, None, None, None, None, None, None, None);
         self.call_states.entry((message, call)).or_insert_with(unchanged)
     }
 
@@ -198,11 +233,6 @@ impl<'a> Rows<'a> {
         for (id, head) in heads.sessions.iter().filter(|(_, head)| head.touched) {
             self.session_states.push(session_state(id, head));
         }
-    }
-
-    /// Whether there is nothing to write.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.events.is_empty()
     }
 
     /// Tool calls that are changed: the rows that the query returns when all of them were there.
@@ -218,6 +248,7 @@ impl<'a> Rows<'a> {
             .bind(json(&self.turn_states)?)
             .bind(json(&self.session_states)?)
             .bind(json(&self.events)?)
+            .bind(json(&self.keys)?)
             .bind(json(&self.messages)?)
             .bind(json(&self.calls)?)
             .bind(json(&call_states)?))
@@ -263,6 +294,7 @@ fn turn_state<'a>(id: TurnId, head: &TurnHead, end: Option<&'a TurnEnd>) -> Turn
         head.spent.tool_calls,
         end.map(|end| &end.outcome),
         end.map(|end| end.ended_at),
+        end.map(|end| &end.notes),
     )
 }
 

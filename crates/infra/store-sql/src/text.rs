@@ -1,4 +1,4 @@
-//! Texts that come from outside, such as names that a model makes up. They may hold a NUL, which a column of PostgreSQL
+//! Texts that come from outside, such as names that a model makes up, in PostgreSQL. They may hold a NUL, which a column there
 //! cannot.
 
 use std::borrow::Cow;
@@ -9,7 +9,7 @@ const NUL: char = '0';
 const ITSELF: char = '1';
 
 /// The text as it is stored: different texts are stored differently, and nearly all as they are.
-pub(crate) fn stored(text: &str) -> Cow<'_, str> {
+pub fn stored(text: &str) -> Cow<'_, str> {
     if !text.contains(['\0', ESCAPE]) {
         return Cow::Borrowed(text);
     }
@@ -25,7 +25,7 @@ pub(crate) fn stored(text: &str) -> Cow<'_, str> {
 }
 
 /// The text that was stored; `None` when nothing is stored like this.
-pub(crate) fn given(stored: &str) -> Option<String> {
+pub fn given(stored: &str) -> Option<String> {
     let mut given = String::with_capacity(stored.len());
     let mut characters = stored.chars();
     while let Some(character) = characters.next() {

@@ -5,30 +5,35 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use loom_base::SessionId;
 use loom_store::{Advance, Error, Receipt};
-use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::error::{Failure, closed};
-use crate::writer::steps::StepJob;
-use crate::writer::{Job, Pending};
+use super::steps::StepJob;
+use super::{Job, Pending};
+use crate::{Failure, closed};
 
 /// A change, other than a step of a turn, that happens in one transaction.
 #[async_trait]
-pub(crate) trait Write: Send + Sync + 'static {
+pub trait Write<C: Send>: Send + Sync + 'static {
     /// What the caller gets.
     type Reply: Send + 'static;
 
     /// Writes it. An inner error is the caller's answer and has written nothing; an outer one takes the transaction
     /// back. May be called again after that.
-    async fn write(&self, connection: &mut SqliteConnection) -> Result<Result<Self::Reply, Error>, Failure>;
+    async fn write(&self, connection: &mut C) -> Result<Result<Self::Reply, Error>, Failure>;
+
+    /// The session that it changes, to be locked before anything of the transaction is written.
+    fn session(&self) -> Option<&SessionId> {
+        None
+    }
 }
 
 /// What the writer and everyone else know of the writer.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(super) struct Shared {
     /// Whether the last transaction could be written.
-    pub(super) healthy: AtomicBool,
+    healthy: AtomicBool,
     commits: AtomicU64,
 }
 
@@ -43,19 +48,35 @@ impl Shared {
         self.healthy.store(true, Ordering::Release);
         self.commits.fetch_add(1, Ordering::AcqRel);
     }
+
+    pub(super) fn failed(&self, error: &Error) {
+        // Once for each outage: while it lasts, it is tried again each second.
+        if self.healthy.swap(false, Ordering::AcqRel) {
+            tracing::error!(%error, "the database cannot write; its connection is opened anew");
+        }
+    }
 }
 
 /// Hands jobs to the writer. They are written in the order they are handed in.
-#[derive(Clone)]
-pub(crate) struct Queue {
-    sender: mpsc::UnboundedSender<Job>,
+pub struct Queue<C> {
+    sender: mpsc::UnboundedSender<Job<C>>,
     shared: Arc<Shared>,
     messages: watch::Receiver<u64>,
 }
 
-impl Queue {
+impl<C> Clone for Queue<C> {
+    fn clone(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            shared: Arc::clone(&self.shared),
+            messages: self.messages.clone(),
+        }
+    }
+}
+
+impl<C: Send + 'static> Queue<C> {
     pub(super) const fn new(
-        sender: mpsc::UnboundedSender<Job>,
+        sender: mpsc::UnboundedSender<Job<C>>,
         shared: Arc<Shared>,
         messages: watch::Receiver<u64>,
     ) -> Self {
@@ -63,7 +84,7 @@ impl Queue {
     }
 
     /// Queues a step at once; the receipt resolves after its commit.
-    pub(crate) fn advance(&self, step: Advance) -> Receipt {
+    pub fn advance(&self, step: Advance) -> Receipt {
         let (job, receipt) = StepJob::new(step);
         let sent = self.sender.send(Job::Step(Box::new(job)));
         Box::pin(async move {
@@ -73,54 +94,70 @@ impl Queue {
     }
 
     /// Queues a write and waits for its commit.
-    pub(crate) async fn write<W: Write>(&self, write: W) -> Result<W::Reply, Error> {
-        let (reply, answer) = oneshot::channel();
-        let slot = Slot { write, answer: None, reply };
-        self.sender.send(Job::Other(Box::new(slot))).map_err(|_| closed())?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
+    pub async fn write<W: Write<C>>(&self, write: W) -> Result<W::Reply, Error> {
+        self.send(write, Job::Other).await
     }
 
-    /// Bounds the size of the database.
-    pub(crate) async fn limit_size(&self, bytes: u64) -> Result<(), Error> {
+    /// Queues what the database does outside of transactions, and waits for its end. Whatever is queued behind it waits
+    /// too.
+    pub async fn write_apart<W: Write<C>>(&self, write: W) -> Result<W::Reply, Error> {
+        self.send(write, Job::Apart).await
+    }
+
+    async fn send<W: Write<C>>(
+        &self,
+        write: W,
+        job: impl FnOnce(Box<dyn Pending<C>>) -> Job<C>,
+    ) -> Result<W::Reply, Error> {
         let (reply, answer) = oneshot::channel();
-        self.sender.send(Job::LimitSize(bytes, reply)).map_err(|_| closed())?;
+        let slot = Slot { write, answer: None, reply };
+        self.sender.send(job(Box::new(slot))).map_err(|_| closed())?;
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
     /// Asks the writer to end after what is queued.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         // A writer that has ended already needs no asking.
         let _ = self.sender.send(Job::Close);
     }
 
     /// Changes when messages are committed, and ends with the writer.
-    pub(crate) fn messages(&self) -> watch::Receiver<u64> {
+    pub fn messages(&self) -> watch::Receiver<u64> {
         self.messages.clone()
     }
 
     /// Whether the last transaction could be written.
-    pub(crate) fn is_healthy(&self) -> bool {
+    pub fn is_healthy(&self) -> bool {
         self.shared.healthy.load(Ordering::Acquire)
     }
 
+    /// Says that the database may be gone: until the next commit it is not healthy.
+    pub fn doubt(&self, error: &Error) {
+        self.shared.failed(error);
+    }
+
     /// Transactions committed so far.
-    pub(crate) fn commits(&self) -> u64 {
+    pub fn commits(&self) -> u64 {
         self.shared.commits.load(Ordering::Acquire)
     }
 }
 
-struct Slot<W: Write> {
+struct Slot<C: Send, W: Write<C>> {
     write: W,
     answer: Option<Result<W::Reply, Error>>,
     reply: oneshot::Sender<Result<W::Reply, Error>>,
 }
 
-impl<W: Write> Pending for Slot<W> {
-    fn write<'a>(&'a mut self, connection: &'a mut SqliteConnection) -> BoxFuture<'a, Result<(), Failure>> {
+impl<C: Send, W: Write<C>> Pending<C> for Slot<C, W> {
+    fn write<'a>(&'a mut self, connection: &'a mut C) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
             self.answer = Some(self.write.write(connection).await?);
             Ok(())
         })
+    }
+
+    fn session(&self) -> Option<&SessionId> {
+        self.write.session()
     }
 
     fn settle(self: Box<Self>, committed: Result<(), Error>) {

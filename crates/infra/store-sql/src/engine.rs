@@ -1,0 +1,56 @@
+//! What differs between databases.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use loom_base::SessionId;
+use loom_store::admission::Heads;
+use loom_store::{Advance, Error};
+
+use crate::{Failure, Setback};
+
+/// How long a transaction waits for locks of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as the store was told.
+    Usual,
+    /// Hardly: its jobs have waited already, in a batch.
+    Little,
+}
+
+/// A database that a [`Writer`](crate::Writer) writes to.
+#[async_trait]
+pub trait Engine: Send + Sync + Sized + 'static {
+    /// A connection to it.
+    type Connection: sqlx::Connection + 'static;
+
+    /// Opens the connection that writes. A commit on it is on disk when it returns.
+    async fn connect(&self) -> Result<Self::Connection, Error>;
+
+    /// How long a transaction may take before the database is taken for lost; `None` where it cannot be.
+    fn transaction_limit(&self) -> Option<Duration>;
+
+    /// What a driver's error means for what was being written.
+    fn setback(error: sqlx::Error) -> Setback;
+
+    /// Begins a transaction that is about to change these sessions, and keeps others from changing them.
+    async fn begin(
+        connection: &mut Self::Connection,
+        patience: Patience,
+        sessions: &BTreeSet<SessionId>,
+    ) -> Result<(), Failure>;
+
+    /// Runs a statement without parameters or rows.
+    async fn execute(connection: &mut Self::Connection, statement: &'static str) -> Result<(), sqlx::Error>;
+
+    /// What is stored of the turns and sessions of `steps`.
+    async fn heads(connection: &mut Self::Connection, steps: &[&Advance]) -> Result<Heads, Failure>;
+
+    /// Writes `steps`, of which there is at least one, and what they make of the `heads`.
+    async fn add(connection: &mut Self::Connection, steps: &[&Advance], heads: &Heads)
+    -> Result<(), Failure>;
+
+    /// Gives up a connection that has failed, with the locks that it holds.
+    async fn discard(connection: Self::Connection);
+}
