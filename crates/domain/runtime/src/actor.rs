@@ -127,31 +127,11 @@ impl Actor {
         // Gone, when the turn that was taken up has seen to it.
         let Some(command) = self.inbox.first.take() else { return };
         match (ready, command) {
-            (Ok(_), command) => self.obey_idle(command).await,
+            (Ok(_), command) => command.obey_without_turn(&self.core).await,
             (Err(error), Command::Cancel { turn, reply }) => {
                 drop(reply.send(self.close(turn).await.map_err(|_| error)));
             }
             (Err(error), command) => command.refuse(error),
-        }
-    }
-
-    async fn obey_idle(&self, command: Command) {
-        // Whoever no longer waits for the reply does not need it.
-        match command {
-            Command::Wake { .. } => {}
-            Command::Attach { reply, .. } => drop(reply.send(Ok(None))),
-            Command::Cancel { turn, reply } => {
-                let message = format!("{turn} is over");
-                drop(reply.send(Err(Error::new(ErrorCode::TurnNotFound, message))));
-            }
-            Command::Resolve { effect, said, reply } => {
-                let resolution = said.at(self.core.clock.now());
-                let recorded = self.core.stores.turns.resolve(effect, resolution).await;
-                drop(reply.send(recorded.map_err(|error| Error::of_resolution(effect, error))));
-            }
-            Command::Decide { effect, reply, .. } => {
-                drop(reply.send(Err(Error::approval_not_found(effect))));
-            }
         }
     }
 

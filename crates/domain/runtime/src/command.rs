@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use loom_agent::Resolution;
-use loom_base::{Digest, EffectId, TurnId};
+use loom_base::{Digest, EffectId, ErrorCode, TurnId};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use crate::core::Core;
 use crate::{Error, Running};
 
 /// Where the one who asked is told what came of it.
@@ -61,6 +62,26 @@ impl Command {
             Self::Attach { reply, .. } => drop(reply.send(Err(error))),
             Self::Cancel { reply, .. } | Self::Resolve { reply, .. } | Self::Decide { reply, .. } => {
                 drop(reply.send(Err(error)));
+            }
+        }
+    }
+
+    /// Does what can be done when the turn it is about does not run.
+    pub(crate) async fn obey_without_turn(self, core: &Core) {
+        // Whoever no longer waits for the reply does not need it.
+        match self {
+            Self::Wake { .. } => {}
+            Self::Attach { reply, .. } => drop(reply.send(Ok(None))),
+            Self::Cancel { turn, reply } => {
+                let message = format!("{turn} is over");
+                drop(reply.send(Err(Error::new(ErrorCode::TurnNotFound, message))));
+            }
+            Self::Resolve { effect, said, reply } => {
+                let recorded = core.stores.turns.resolve(effect, said.at(core.clock.now())).await;
+                drop(reply.send(recorded.map_err(|error| Error::of_resolution(effect, error))));
+            }
+            Self::Decide { effect, reply, .. } => {
+                drop(reply.send(Err(Error::approval_not_found(effect))));
             }
         }
     }

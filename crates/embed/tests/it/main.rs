@@ -6,6 +6,7 @@ mod agent_files;
 mod bad_models;
 mod conversations;
 mod example;
+mod faults;
 mod leases;
 mod recovery;
 #[cfg(feature = "server")]

@@ -186,9 +186,13 @@ async fn of_a_cancelled_turn_the_record_still_waits() {
     let unknown = waiting(&loom, WaitingFor::Resolution).await;
     assert!(unknown.turn_ended);
     let sessions = loom.runtime().sessions();
+    // Even while the session is at work on another.
+    let next = loom.start(TurnRequest::new("slowly").in_session(running.session.clone())).await.unwrap();
     sessions.resolve_effect(effect_of(&unknown), said(Resolution::Happened), ME).await.unwrap();
     let again = sessions.resolve_effect(effect_of(&unknown), said(Resolution::Happened), ME).await;
     assert_eq!(again.unwrap_err().code, ErrorCode::EffectResolved);
+    next.cancel();
+    assert_eq!(next.end().await.unwrap_err().error.code, ErrorCode::Cancelled);
     loom.close(PATIENCE).await;
 }
 

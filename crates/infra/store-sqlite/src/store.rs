@@ -77,9 +77,11 @@ impl SqliteStore {
         }
         let mut connection = connect::writer(&main).await.map_err(|error| unavailable(&error))?;
         refuse_newer(&mut connection).await?;
-        migrate(&mut connection, &loom_migrations::SQLITE, &main.path).await?;
-        let reads = connect::readers(&main, options.readers).await.map_err(|error| unavailable(&error))?;
-        let spans = open_spans(&beside).await?;
+        let conversations = async {
+            migrate(&mut connection, &loom_migrations::SQLITE, &main.path).await?;
+            connect::readers(&main, options.readers).await.map_err(|error| unavailable(&error))
+        };
+        let (reads, spans) = futures::try_join!(conversations, open_spans(&beside))?;
         let databases = [path, beside.path];
         let size_limit = Arc::new(SizeLimit::default());
         let copied = main.clone();

@@ -15,7 +15,8 @@ impl Drive<'_> {
     /// Does what is asked, and says so once it is durable. An error is the turn's; the one who asked is told it too.
     pub(super) async fn obey(&mut self, command: Command) -> Result<(), Error> {
         if command.turn().is_some_and(|turn| turn != self.running.turn) {
-            command.refuse(Error::new(ErrorCode::TurnNotFound, "the session runs another turn"));
+            // It ended before it could be asked.
+            command.obey_without_turn(self.core).await;
             return Ok(());
         }
         let (done, reply) = match command {
