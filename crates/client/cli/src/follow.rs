@@ -1,6 +1,6 @@
 //! A turn, followed and shown until it ends, is cancelled, or is left.
 
-mod approval;
+mod person;
 
 use std::pin::Pin;
 
@@ -124,8 +124,8 @@ impl<'a> Following<'a> {
                 io.out.flush()?;
             }
             if let Some(lines) = &mut person
-                && let Some(asked) = approval::asked(&self.last)
-                && self.ask(&asked, lines, &mut interrupt, view, io).await? == approval::Said::Nothing
+                && let Some(asked) = person::asked(&self.last)
+                && self.ask(&asked, lines, &mut interrupt, view, io).await? == person::Said::Nothing
             {
                 return Ok(TurnEnd::Left);
             }

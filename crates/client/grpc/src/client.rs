@@ -73,6 +73,8 @@ calls! { CALL_TIMEOUT:
     list_approvals(ListApprovalsRequest) -> ListApprovalsResponse;
     /// Approves such a call, or refuses it.
     answer_approval(AnswerApprovalRequest) -> AnswerApprovalResponse;
+    /// Answers a question that the agent asks the user.
+    answer_clarification_question(AnswerClarificationRequest) -> AnswerClarificationResponse;
     /// Starts a session.
     create_session(CreateSessionRequest) -> Session;
     /// Returns one session.

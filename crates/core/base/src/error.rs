@@ -175,6 +175,8 @@ error_codes! {
     ApprovalExpired "LOOM_APPROVAL_EXPIRED" FailedPrecondition Never;
     /// The approval was given for other arguments than the call's.
     ApprovalMismatch "LOOM_APPROVAL_MISMATCH" FailedPrecondition Never;
+    /// No question waits for an answer under that id.
+    QuestionNotFound "LOOM_QUESTION_NOT_FOUND" NotFound Never;
     /// The idempotency key was used for another request.
     IdempotencyConflict "LOOM_IDEMPOTENCY_CONFLICT" AlreadyExists Never;
     /// The place to resume a stream from is not one of that turn's.

@@ -72,6 +72,8 @@ pub enum ToolRole {
     RunPattern,
     /// Runs a query written by the caller.
     Query,
+    /// Asks the user.
+    AskUser,
 }
 
 /// On whose behalf a model is called, for deadlines, traces and logs. Never sent as content.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use loom_agent::{CallKind, CallOutcome, CallRequest, Verdict};
 use loom_base::{CallId, Digest, MessageId, Timestamp};
-use loom_llm::{Completion, ContentBlock};
+use loom_llm::{Completion, ContentBlock, ToolRole};
 use loom_tools::{EffectClass, Tool, ToolError, ToolOutput, ToolSet};
 
 use crate::Permissions;
@@ -65,7 +65,7 @@ impl Answer {
             requests.push(CallRequest {
                 id: id.clone(),
                 tool: Arc::clone(name),
-                kind: CallKind::Tool,
+                kind: work.kind(),
                 class: work.class,
                 verdict: if work.refusal.is_some() {
                     Verdict::Deny
@@ -204,6 +204,11 @@ impl Work {
             refusal,
             output: None,
         }
+    }
+
+    fn kind(&self) -> CallKind {
+        let role = self.tool.as_ref().and_then(|tool| tool.spec().definition.role);
+        if role == Some(ToolRole::AskUser) { CallKind::Question } else { CallKind::Tool }
     }
 
     fn ran_until(&self, at: Timestamp) -> Duration {

@@ -12,6 +12,7 @@ use loom_memory::Rom;
 use loom_patterns::{Pattern, ReloadReport, Snapshot, Source, pattern_tools};
 use loom_tools::{EffectClass, Tool, ToolSet};
 
+use crate::ask_user::AskUser;
 use crate::pattern_text::pattern_text;
 use crate::{AgentDefinition, Error};
 
@@ -95,6 +96,9 @@ fn offered_tools(
         tools.extend(backend_tools(backend, suffix, Arc::clone(&source), QueryLimits::default()));
     }
     tools.extend(ingredients.extra_tools.iter().cloned());
+    if definition.behavior.ask_user {
+        tools.push(Arc::new(AskUser::new()));
+    }
     Ok(tools)
 }
 

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Resolve { effect: EffectId, said: Said, reply: Reply<()> },
     /// Someone approves a call, or refuses it.
     Decide { effect: EffectId, decision: Decision, reply: Reply<()> },
+    /// The user answers a question.
+    Answer { question: EffectId, text: String, reply: Reply<()> },
 }
 
 /// What someone says became of an unknown call.
@@ -60,9 +62,10 @@ impl Command {
         match self {
             Self::Wake { .. } => {}
             Self::Attach { reply, .. } => drop(reply.send(Err(error))),
-            Self::Cancel { reply, .. } | Self::Resolve { reply, .. } | Self::Decide { reply, .. } => {
-                drop(reply.send(Err(error)));
-            }
+            Self::Cancel { reply, .. }
+            | Self::Resolve { reply, .. }
+            | Self::Decide { reply, .. }
+            | Self::Answer { reply, .. } => drop(reply.send(Err(error))),
         }
     }
 
@@ -83,6 +86,9 @@ impl Command {
             Self::Decide { effect, reply, .. } => {
                 drop(reply.send(Err(Error::approval_not_found(effect))));
             }
+            Self::Answer { question, reply, .. } => {
+                drop(reply.send(Err(Error::question_not_found(question))));
+            }
         }
     }
 
@@ -91,7 +97,9 @@ impl Command {
         match self {
             Self::Wake { .. } => None,
             Self::Attach { turn, .. } | Self::Cancel { turn, .. } => Some(*turn),
-            Self::Resolve { effect, .. } | Self::Decide { effect, .. } => Some(effect.turn),
+            Self::Resolve { effect: asked, .. }
+            | Self::Decide { effect: asked, .. }
+            | Self::Answer { question: asked, .. } => Some(asked.turn),
         }
     }
 }

@@ -101,6 +101,9 @@ pub struct Behavior {
     /// What to do about a call that was cut off and may have taken effect.
     #[serde(skip_serializing_if = "is_default")]
     pub on_unknown: OnUnknown,
+    /// Whether it may ask the user questions and wait for the answers.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ask_user: bool,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -116,6 +119,7 @@ impl Default for Behavior {
             max_iterations: limits.calls_per_answer,
             timeout: Duration::from_mins(5),
             on_unknown: OnUnknown::default(),
+            ask_user: false,
         }
     }
 }

@@ -344,7 +344,7 @@ impl<'a> Drive<'a> {
     /// Puts what an effect means for the stored calls and messages into the step.
     fn record(&mut self, effect: &Effect, at: Timestamp) {
         match effect {
-            Effect::RunTool { effect, call } => {
+            Effect::RunTool { effect, call } | Effect::AskUser { effect, call } => {
                 self.story.start(call, at);
                 let start = CallStart { effect: effect.number, at };
                 self.change(call, |message, call| CallChange::Started { message, call, start });

@@ -65,6 +65,12 @@ impl Error {
         Self::new(ErrorCode::ApprovalNotFound, message)
     }
 
+    /// No question that waits for an answer has this effect.
+    pub(crate) fn question_not_found(question: loom_base::EffectId) -> Self {
+        let message = format!("{question} is no question that waits for an answer");
+        Self::new(ErrorCode::QuestionNotFound, message)
+    }
+
     /// The record of what became of `effect` could not be made.
     pub(crate) fn of_resolution(effect: loom_base::EffectId, error: loom_store::Error) -> Self {
         match error {

@@ -118,6 +118,17 @@ pub enum Progress {
         /// When an approval comes too late.
         expires_at: Timestamp,
     },
+    /// The model asks the user something, and the turn waits for the answer.
+    QuestionAsked {
+        /// The number of the effect that asks.
+        effect: u32,
+        /// The call.
+        call: CallId,
+        /// The question.
+        question: String,
+        /// The answers to choose from; empty means any text.
+        options: Vec<String>,
+    },
     /// A call was cut off and may have taken effect; it waits for someone to say what became of it.
     OutcomeUnknown {
         /// The number of its effect.

@@ -8,6 +8,7 @@ mod actor;
 mod agent_file;
 mod agents;
 mod answer;
+mod ask_user;
 mod build;
 mod close;
 mod command;

@@ -13,6 +13,7 @@ use loom_store::{Journal, MessageRecord, NewTurn, TurnEnd};
 use loom_tools::ToolSet;
 
 use crate::answer::{Answer, Settlement};
+use crate::ask_user::Question;
 use crate::{Error, Feed, Progress};
 
 /// A turn as far as it has come.
@@ -169,6 +170,12 @@ impl Story {
                 let (tool, input) = (Arc::clone(&work.name), Arc::clone(&work.input));
                 Progress::ToolStarted { call: call.clone(), tool, input }
             }
+            Effect::AskUser { effect, call } => {
+                let Some(work) = work(call) else { return };
+                let Question { text, options } = Question::of(&work.input);
+                let (effect, call) = (effect.number, call.clone());
+                Progress::QuestionAsked { effect, call, question: text, options }
+            }
             Effect::RequestApproval { effect, call, expires_at } => {
                 let Some(work) = work(call) else { return };
                 Progress::ApprovalAsked {
@@ -227,7 +234,7 @@ impl Replay<'_> {
     /// Takes what is stored of an effect's consequences.
     fn take_effect(&mut self, story: &mut Story, effect: &Effect, at: Timestamp) -> Result<(), Error> {
         match effect {
-            Effect::RunTool { call, .. } => story.start(call, at),
+            Effect::RunTool { call, .. } | Effect::AskUser { call, .. } => story.start(call, at),
             Effect::Settled { call } => {
                 let Some(outcome) = story.outcome_of(call) else { return Ok(()) };
                 let settled = story.answer.as_ref().and_then(|answer| {

@@ -149,6 +149,21 @@ impl Sessions {
         self.ask(&journal.turn.session, |reply| Command::Decide { effect, decision, reply }).await
     }
 
+    /// Answers a question that a turn of `session` put to the user.
+    pub async fn answer_question(
+        &self,
+        session: &SessionId,
+        question: EffectId,
+        text: String,
+        principal: Principal,
+    ) -> Result<(), Error> {
+        let journal = self.journal_of(question.turn, principal).await?;
+        if journal.turn.session != *session || journal.turn.end.is_some() {
+            return Err(Error::question_not_found(question));
+        }
+        self.ask(session, |reply| Command::Answer { question, text, reply }).await
+    }
+
     /// The turns that have not ended, in the order they were accepted.
     pub async fn unfinished(
         &self,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use loom_access::Principal;
-use loom_embed::base::{Digest, EffectId, ErrorCode};
+use loom_embed::base::{Digest, EffectId, ErrorCode, SessionId};
 use loom_embed::mock::{MockProvider, Script};
 use loom_embed::runtime::{
     Decision, FeedItem, Permissions, Progress, Resolution, Running, Said, TurnRequest, Verdict,
@@ -25,6 +25,10 @@ const PAYS: &str = "
 rules:
   - when: { contains: slowly }
     reply: { text: never said, latency_ms: 600000 }
+  - when: { contains: unsure, after_tool: ask_user }
+    reply: { text: 'So it is {{tool_result}}' }
+  - when: { contains: unsure }
+    reply: { tool_calls: [{ name: ask_user, arguments: { question: 'Which?', options: [this, that] } }] }
   - when: { contains: pay }
     reply: { tool_calls: [{ name: pay, arguments: { amount: 5 } }] }
   - when: { after_tool: pay }
@@ -77,6 +81,7 @@ async fn loom(folder: &Path, bank: &Bank, class: EffectClass, permissions: Permi
     let provider = MockProvider::new(Script::parse(PAYS).unwrap(), Arc::new(SystemClock));
     let mut definition = agent();
     definition.permissions = permissions;
+    definition.behavior.ask_user = true;
     Loom::builder()
         .data_dir(folder)
         .provider("scripted", "script-1", Arc::new(provider))
@@ -289,6 +294,46 @@ async fn a_call_that_is_refused_or_that_nobody_approves_never_runs() {
     assert_eq!(running.end().await.unwrap().text, "The bank says boss refused this call: too much");
     assert_eq!(bank.paid(), 0);
     loom.close(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_question_waits_for_its_answer_through_a_restart() {
+    let (folder, bank) = (folder(), Bank::open());
+    let start = async || loom(folder.path(), &bank, EffectClass::Pure, Permissions::default()).await;
+    let question = async |running: &Running| {
+        let asked = Arc::clone(&running.feed).read(None).filter_map(async |item| match item.progress {
+            Progress::QuestionAsked { effect, question, options, .. } => Some((effect, question, options)),
+            _ => None,
+        });
+        std::pin::pin!(asked).next().await.unwrap()
+    };
+    let first = start().await;
+    let running = first.start(TurnRequest::new("unsure")).await.unwrap();
+    let asked = question(&running).await;
+    assert_eq!((asked.1.as_str(), asked.2.join("|").as_str()), ("Which?", "this|that"));
+    first.close(PATIENCE).await;
+
+    let second = start().await;
+    let again = attach(&second, &running).await;
+    assert_eq!(question(&again).await, asked);
+    let sessions = second.runtime().sessions();
+    let id = EffectId { turn: running.turn, number: asked.0 };
+    let answer = async |session: &SessionId, id, text: &str| {
+        sessions.answer_question(session, id, text.to_owned(), ME).await.map_err(|error| error.code)
+    };
+    let elsewhere = SessionId::new(&loom_embed::SystemIds);
+    assert_eq!(answer(&elsewhere, id, "that").await, Err(ErrorCode::QuestionNotFound));
+    assert_eq!(answer(&running.session, id, "neither").await, Err(ErrorCode::InvalidArgument));
+    assert_eq!(answer(&running.session, id, "that").await, Ok(()));
+    assert_eq!(again.end().await.unwrap().text, "So it is {\"answer\":\"that\"}");
+    assert_eq!(answer(&running.session, id, "this").await, Err(ErrorCode::QuestionNotFound));
+    let live = told(&items(&again).await);
+    assert_eq!(told(&items(&attach(&second, &running).await).await), live);
+    let stores = second.runtime().upkeep();
+    let mut wrong = Vec::new();
+    stores.verify(&mut |found| wrong.push(found)).await.unwrap();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    second.close(PATIENCE).await;
 }
 
 #[tokio::test]

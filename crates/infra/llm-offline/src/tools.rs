@@ -46,7 +46,8 @@ fn label(tool: &ToolDefinition) -> Option<&str> {
         | ToolRole::LoadPattern
         | ToolRole::ListResources
         | ToolRole::Sample
-        | ToolRole::Query => None,
+        | ToolRole::Query
+        | ToolRole::AskUser => None,
     }
 }
 

@@ -16,6 +16,7 @@ const ROUTES: [(&str, Method, &str); 31] = [
     ("ResolveEffect", Method::POST, "/v1/effects/{effectId}:resolve"),
     ("ListApprovals", Method::GET, "/v1/approvals"),
     ("AnswerApproval", Method::POST, "/v1/approvals/{approvalId}:answer"),
+    ("AnswerClarificationQuestion", Method::POST, "/v1/clarifications/{sessionId}/answer"),
     ("CreateSession", Method::POST, "/v1/sessions"),
     ("GetSession", Method::GET, "/v1/sessions/{sessionId}"),
     ("ListSessions", Method::GET, "/v1/sessions"),

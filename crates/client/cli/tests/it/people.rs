@@ -4,7 +4,6 @@ use std::io::Cursor;
 
 use loom_cli::{ChatArgs, Error, Exit, Format, Input, Interrupts, chat};
 use loom_proto::v1::*;
-use prost::Message as _;
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -55,10 +54,15 @@ async fn chat_of(server: &Running, lines: &'static str) -> (String, Result<(), E
 
 /// The answer that the server got, whatever else it was asked.
 async fn answered(server: &mut Running) -> AnswerApprovalRequest {
+    got(server, "answer_approval").await
+}
+
+/// What the server was asked by that call.
+async fn got<R: prost::Message + Default>(server: &mut Running, rpc: &str) -> R {
     loop {
         let seen = server.seen.recv().await.unwrap();
-        if seen.rpc == "answer_approval" {
-            return AnswerApprovalRequest::decode(seen.request.as_slice()).unwrap();
+        if seen.rpc == rpc {
+            return R::decode(seen.request.as_slice()).unwrap();
         }
     }
 }
@@ -178,6 +182,35 @@ async fn a_person_is_asked_until_yes_or_no_is_said() {
     let said = answered(&mut server).await;
     assert_eq!((said.approval_id.as_str(), said.approve), (EFFECT, true));
     assert_eq!(said.arguments_digest, "ab12", "what was shown is what is approved");
+}
+
+#[tokio::test]
+async fn a_person_answers_what_the_agent_asks() {
+    let question = |options: &[&str]| WeaveProgress {
+        hitl_request: Some(HitlRequestInfo {
+            request_id: EFFECT.into(),
+            question_id: EFFECT.into(),
+            question: "Which year?".into(),
+            request_type: "clarification".into(),
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            ..HitlRequestInfo::default()
+        }),
+        ..event(ExecutionStage::HumanInTheLoop)
+    };
+    for (options, lines, expected) in [
+        (&[][..], "sales\n\n the last one\n", "the last one"),
+        (&["2025", "Both"], "sales\nall\nboth\n", "Both"),
+    ] {
+        let turn = vec![question(options), delta("There."), completed("There.")];
+        let answers = Answers::default().turn(turn, End::Ends);
+        let taken = AnswerClarificationResponse { success: true, accepted: true, ..Default::default() };
+        let mut server = start(answers.message("answer_clarification_question", &taken));
+        let (text, ended) = chat_of(&server, lines).await;
+        ended.unwrap();
+        assert!(text.contains("? Which year?") && text.contains("There."), "{text}");
+        let said: AnswerClarificationRequest = got(&mut server, "answer_clarification_question").await;
+        assert_eq!((said.question_id.as_str(), said.answer.as_str()), (EFFECT, expected));
+    }
 }
 
 #[tokio::test]

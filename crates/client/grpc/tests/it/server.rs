@@ -224,6 +224,7 @@ service! {
     resolve_effect(ResolveEffectRequest) -> ResolveEffectResponse;
     list_approvals(ListApprovalsRequest) -> ListApprovalsResponse;
     answer_approval(AnswerApprovalRequest) -> AnswerApprovalResponse;
+    answer_clarification_question(AnswerClarificationRequest) -> AnswerClarificationResponse;
     create_session(CreateSessionRequest) -> Session;
     get_session(GetSessionRequest) -> Session;
     list_sessions(ListSessionsRequest) -> ListSessionsResponse;

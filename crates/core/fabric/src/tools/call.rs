@@ -43,9 +43,10 @@ impl Tool for BackendTool {
             ToolRole::Sample => self.desk.sample(&input, &context).await,
             ToolRole::Query => self.desk.query(&input, &context).await,
             ToolRole::RunPattern => self.desk.run_pattern(&input, &context).await,
-            ToolRole::ListResources | ToolRole::SearchPatterns | ToolRole::LoadPattern => {
-                self.desk.list_tables(&input, &context).await
-            }
+            ToolRole::ListResources
+            | ToolRole::SearchPatterns
+            | ToolRole::LoadPattern
+            | ToolRole::AskUser => self.desk.list_tables(&input, &context).await,
         }
     }
 }

@@ -119,7 +119,7 @@ fn describe(role: ToolRole, dialect: Dialect, read_only: bool) -> (String, Value
                 ),
             )
         }
-        ToolRole::ListResources | ToolRole::SearchPatterns | ToolRole::LoadPattern => (
+        ToolRole::ListResources | ToolRole::SearchPatterns | ToolRole::LoadPattern | ToolRole::AskUser => (
             format!("Lists the tables and views of the {language} database, with about how many rows each has."),
             object(
                 json!({"matching": {

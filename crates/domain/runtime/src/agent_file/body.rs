@@ -184,6 +184,7 @@ fn config(section: &mut Section<'_>) -> (Behavior, PatternChoice) {
         max_iterations: count("max_iterations").unwrap_or(default.max_iterations),
         timeout: seconds.unwrap_or(default.timeout),
         on_unknown: section.value("on_unknown").and_then(|value| on_unknown(&value)).unwrap_or_default(),
+        ask_user: section.value("ask_user").and_then(|value| value.flag()).unwrap_or_default(),
     };
     let choice = section.value("patterns").and_then(|value| value.section(PATTERNS_UNBUILT, pattern_choice));
     (behavior, choice.unwrap_or_default())

@@ -9,6 +9,7 @@ use loom_tools::{ToolError, ToolOutput};
 
 use super::Drive;
 use crate::Error;
+use crate::ask_user::Question;
 use crate::command::{Command, Decision, Said};
 
 impl Drive<'_> {
@@ -32,6 +33,7 @@ impl Drive<'_> {
             Command::Cancel { reply, .. } => (Ok(EventKind::CancelRequested), reply),
             Command::Resolve { effect, said, reply } => (self.resolve(effect, &said), reply),
             Command::Decide { effect, decision, reply } => (self.decide(effect, &decision), reply),
+            Command::Answer { question, text, reply } => (self.answer(question, &text), reply),
         };
         let event = match done {
             Ok(event) => event,
@@ -97,6 +99,17 @@ impl Drive<'_> {
         }
         let (by, reason) = (Some(Arc::clone(&decision.by)), decision.reason.clone());
         Ok(EventKind::Denied { effect: effect.number, by, reason })
+    }
+
+    fn answer(&mut self, question: EffectId, text: &str) -> Result<EventKind, Error> {
+        let call = self.waiting_call(question, |state| matches!(state, CallState::AwaitingAnswer(_)));
+        let call = call.ok_or_else(|| Error::question_not_found(question))?.request.id.clone();
+        let answer = self.story.answer.as_mut().ok_or_else(|| Error::question_not_found(question))?;
+        if let Some(work) = answer.work(&call) {
+            Question::of(&work.input).check(text)?;
+        }
+        answer.set_output(&call, Ok(ToolOutput::new(serde_json::json!({ "answer": text }))));
+        Ok(EventKind::Answered { effect: question.number })
     }
 
     /// Nobody answered in time: the call is refused.

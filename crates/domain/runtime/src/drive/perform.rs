@@ -51,11 +51,11 @@ impl Drive<'_> {
                     }
                 }));
             }
-            // Recorded before; and the machine is given no hook, question or delegation to ask for.
+            // Recorded and shown before; and the machine is given no hook or delegation to ask for.
             Effect::Settled { .. }
+            | Effect::AskUser { .. }
             | Effect::Finish(_)
             | Effect::RunHook { .. }
-            | Effect::AskUser { .. }
             | Effect::Delegate { .. } => {}
         }
     }

@@ -47,14 +47,25 @@ struct State {
 }
 
 impl Client {
-    pub(super) fn new(name: String, jobs: &[&str], sessions: &[SessionId], dice: &Dice, clock: &Arc<ManualClock>) -> Self {
+    pub(super) fn new(
+        name: String,
+        jobs: &[&str],
+        sessions: &[SessionId],
+        dice: &Dice,
+        clock: &Arc<ManualClock>,
+    ) -> Self {
         Self {
             clock: Arc::clone(clock),
             query: format!("{} {name}", dice.one_of(jobs)),
             name,
             session: dice.one_of(sessions).clone(),
             keyed: dice.percent(60),
-            when_busy: *dice.one_of(&[WhenBusy::Queue, WhenBusy::Queue, WhenBusy::Interrupt, WhenBusy::Reject]),
+            when_busy: *dice.one_of(&[
+                WhenBusy::Queue,
+                WhenBusy::Queue,
+                WhenBusy::Interrupt,
+                WhenBusy::Reject,
+            ]),
             begins: dice.millis(0..2_000),
             cancel_after: dice.percent(10).then(|| dice.within(1..5)),
             leaves_after: dice.percent(30).then(|| dice.within(1..5)),
@@ -189,7 +200,10 @@ impl Client {
             }
         };
         if ended && shown != told || !told.starts_with(&shown) {
-            found.push(format!("{turn}: {} was shown\n{shown:#?}\nand the journal tells\n{told:#?}", self.name));
+            found.push(format!(
+                "{turn}: {} was shown\n{shown:#?}\nand the journal tells\n{told:#?}",
+                self.name
+            ));
         }
         found
     }

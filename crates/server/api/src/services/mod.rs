@@ -26,9 +26,10 @@ use loom_base::{Clock, Timestamp};
 use loom_patterns::Source;
 use loom_proto::v1::loom_service_server::LoomService;
 use loom_proto::v1::{
-    AgentInfo, AnswerApprovalRequest, AnswerApprovalResponse, BackUpStoreRequest, BackUpStoreResponse,
-    CancelTurnRequest, CancelTurnResponse, CleanUpStoreRequest, CleanUpStoreResponse, ConversationHistory,
-    CreateAgentRequest, CreateSessionRequest, DeleteAgentRequest, DeleteAgentResponse, DeleteSessionRequest,
+    AgentInfo, AnswerApprovalRequest, AnswerApprovalResponse, AnswerClarificationRequest,
+    AnswerClarificationResponse, BackUpStoreRequest, BackUpStoreResponse, CancelTurnRequest,
+    CancelTurnResponse, CleanUpStoreRequest, CleanUpStoreResponse, ConversationHistory, CreateAgentRequest,
+    CreateSessionRequest, DeleteAgentRequest, DeleteAgentResponse, DeleteSessionRequest,
     DeleteSessionResponse, DescribeStoreRequest, DescribeStoreResponse, GetAgentRequest,
     GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetServerConfigRequest,
     GetSessionRequest, GetStorageStatusRequest, GetStorageStatusResponse, GetTraceRequest, HealthStatus,
@@ -190,6 +191,14 @@ impl LoomService for LoomApi {
     ) -> Result<Response<AnswerApprovalResponse>, Status> {
         let principal = principal_of(&request);
         reply(self.approval_answer(request.into_inner(), principal).await)
+    }
+
+    async fn answer_clarification_question(
+        &self,
+        request: Request<AnswerClarificationRequest>,
+    ) -> Result<Response<AnswerClarificationResponse>, Status> {
+        let principal = principal_of(&request);
+        reply(self.question_answer(request.into_inner(), principal).await)
     }
 
     async fn create_session(

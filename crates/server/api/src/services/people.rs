@@ -4,15 +4,15 @@ use loom_access::Principal;
 use loom_agent::Resolution;
 use loom_base::{Digest, EffectId};
 use loom_proto::v1::{
-    AnswerApprovalRequest, AnswerApprovalResponse, EffectResolution, ListApprovalsRequest,
-    ListApprovalsResponse, ListEffectsRequest, ListEffectsResponse, PendingApproval, ResolveEffectRequest,
-    ResolveEffectResponse, UnknownEffect,
+    AnswerApprovalRequest, AnswerApprovalResponse, AnswerClarificationRequest, AnswerClarificationResponse,
+    EffectResolution, ListApprovalsRequest, ListApprovalsResponse, ListEffectsRequest, ListEffectsResponse,
+    PendingApproval, ResolveEffectRequest, ResolveEffectResponse, UnknownEffect,
 };
 use loom_runtime::{Decision, Said};
 use loom_store::{Waiting, WaitingCall, WaitingFor};
 
 use super::LoomApi;
-use super::convert::{count, given, invalid, page};
+use super::convert::{count, given, invalid, page, session_id};
 use crate::Failure;
 
 /// The longest result or reason that someone may give, in bytes.
@@ -83,6 +83,27 @@ impl LoomApi {
         };
         self.runtime.sessions().decide_approval(effect, decision, principal).await?;
         Ok(AnswerApprovalResponse {})
+    }
+
+    pub(super) async fn question_answer(
+        &self,
+        request: AnswerClarificationRequest,
+        principal: Principal,
+    ) -> Result<AnswerClarificationResponse, Failure> {
+        let session = session_id(&request.session_id)?;
+        let question = effect_id("question_id", &request.question_id)?;
+        let answer = bounded("answer", request.answer)?
+            .ok_or_else(|| invalid("answer", "answer is empty; say something"))?;
+        let sessions = self.runtime.sessions();
+        if let Some(agent) = given(request.agent_id) {
+            let record = sessions.get(&session, principal).await?;
+            if record.agent.as_str() != agent {
+                let expected = format!("the session belongs to agent {}", record.agent);
+                return Err(invalid("agent_id", expected));
+            }
+        }
+        sessions.answer_question(&session, question, answer, principal).await?;
+        Ok(AnswerClarificationResponse { success: true, error: String::new(), accepted: true })
     }
 }
 

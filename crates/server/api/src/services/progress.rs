@@ -73,7 +73,9 @@ impl Teller {
                 tell_tool(&mut event, &item.progress);
                 self.reach(self.progress + 5);
             }
-            Progress::ApprovalAsked { .. } | Progress::OutcomeUnknown { .. } => {
+            Progress::ApprovalAsked { .. }
+            | Progress::QuestionAsked { .. }
+            | Progress::OutcomeUnknown { .. } => {
                 tell_person(&mut event, running, item);
             }
             Progress::Restarted => {
@@ -144,6 +146,17 @@ fn tell_person(event: &mut WeaveProgress, running: &Running, item: &FeedItem) {
                 timeout_seconds: count(left),
                 context_json: json!({ "arguments": input, "arguments_digest": digest }).to_string(),
                 options: ["approve", "deny"].map(str::to_owned).to_vec(),
+                ..HitlRequestInfo::default()
+            }
+        }
+        Progress::QuestionAsked { effect, call, question, options } => {
+            event.tool_call_id = call.to_string();
+            HitlRequestInfo {
+                request_id: id(*effect),
+                question_id: id(*effect),
+                question: question.clone(),
+                request_type: "clarification".to_owned(),
+                options: options.clone(),
                 ..HitlRequestInfo::default()
             }
         }

@@ -218,6 +218,7 @@ impl LoomService for Fake {
         resolve_effect(ResolveEffectRequest) -> ResolveEffectResponse;
         list_approvals(ListApprovalsRequest) -> ListApprovalsResponse;
         answer_approval(AnswerApprovalRequest) -> AnswerApprovalResponse;
+        answer_clarification_question(AnswerClarificationRequest) -> AnswerClarificationResponse;
         create_session(CreateSessionRequest) -> Session;
         delete_session(DeleteSessionRequest) -> DeleteSessionResponse;
         create_agent_from_config(CreateAgentRequest) -> AgentInfo;

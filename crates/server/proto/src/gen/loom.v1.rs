@@ -1562,6 +1562,35 @@ pub struct AnswerApprovalRequest {
 /// It is recorded, and the turn goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AnswerApprovalResponse {}
+/// The user's answer to a question.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnswerClarificationRequest {
+    /// The session.
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// The question, by the id in its event.
+    #[prost(string, tag = "2")]
+    pub question_id: ::prost::alloc::string::String,
+    /// The answer. Where the question has options, one of them.
+    #[prost(string, tag = "3")]
+    pub answer: ::prost::alloc::string::String,
+    /// The session's agent; checked when it is given.
+    #[prost(string, tag = "4")]
+    pub agent_id: ::prost::alloc::string::String,
+}
+/// It is recorded, and the turn goes on. A question that cannot be answered is an error of the call.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AnswerClarificationResponse {
+    /// Whether it was; true.
+    #[prost(bool, tag = "1")]
+    pub success: bool,
+    /// Not used.
+    #[prost(string, tag = "2")]
+    pub error: ::prost::alloc::string::String,
+    /// Whether the turn takes it; true.
+    #[prost(bool, tag = "3")]
+    pub accepted: bool,
+}
 /// What a person is asked.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HitlRequestInfo {
@@ -3050,6 +3079,33 @@ pub mod loom_service_client {
                 .insert(GrpcMethod::new("loom.v1.LoomService", "AnswerApproval"));
             self.inner.unary(req, path, codec).await
         }
+        /// Answers a question that the agent asks the user. The turn that waits for it goes on.
+        pub async fn answer_clarification_question(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AnswerClarificationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AnswerClarificationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/AnswerClarificationQuestion",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("loom.v1.LoomService", "AnswerClarificationQuestion"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Starts a session.
         pub async fn create_session(
             &mut self,
@@ -3757,6 +3813,14 @@ pub mod loom_service_server {
             tonic::Response<super::AnswerApprovalResponse>,
             tonic::Status,
         >;
+        /// Answers a question that the agent asks the user. The turn that waits for it goes on.
+        async fn answer_clarification_question(
+            &self,
+            request: tonic::Request<super::AnswerClarificationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AnswerClarificationResponse>,
+            tonic::Status,
+        >;
         /// Starts a session.
         async fn create_session(
             &self,
@@ -4448,6 +4512,55 @@ pub mod loom_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AnswerApprovalSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/AnswerClarificationQuestion" => {
+                    #[allow(non_camel_case_types)]
+                    struct AnswerClarificationQuestionSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::AnswerClarificationRequest>
+                    for AnswerClarificationQuestionSvc<T> {
+                        type Response = super::AnswerClarificationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AnswerClarificationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::answer_clarification_question(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AnswerClarificationQuestionSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
