@@ -10,12 +10,13 @@ use loom_llm::{Catalog, LlmProvider, Sampling};
 use loom_patterns::Source;
 use loom_runtime::{AgentDefinition, Error, ModelDefaults, Parts, Runtime, RuntimeLimits};
 use loom_telemetry::Metrics;
-use loom_tools::Tool;
+use loom_tools::{Hook, Tool};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::Loom;
 use crate::backends::BackendRegistry;
+use crate::hooks::Hooks;
 use crate::library::PatternLibrary;
 use crate::providers::ProviderRegistry;
 use crate::store::{Place, Store};
@@ -33,6 +34,7 @@ pub struct Builder {
     providers: Vec<(String, Arc<dyn LlmProvider>)>,
     backends: Vec<Arc<dyn ExecutionBackend>>,
     tools: Vec<Arc<dyn Tool>>,
+    hooks: Vec<Arc<dyn Hook>>,
     agents: Vec<AgentDefinition>,
     defaults: ModelDefaults,
     catalog: Catalog,
@@ -53,6 +55,7 @@ impl Default for Builder {
             providers: Vec::new(),
             backends: Vec::new(),
             tools: Vec::new(),
+            hooks: Vec::new(),
             agents: Vec::new(),
             defaults: ModelDefaults::default(),
             catalog: Catalog::built_in(),
@@ -127,7 +130,8 @@ impl Builder {
         self
     }
 
-    /// Answers `${NAME}` in agent and backend files. Without it every such reference is an error.
+    /// Answers `${NAME}` in agent and backend files, and says where programs (`PATH`) and the secrets of hooks are. Without it
+    /// every such reference is an error.
     #[must_use]
     pub fn variables(mut self, lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         self.lookup = Arc::new(lookup);
@@ -160,6 +164,13 @@ impl Builder {
     #[must_use]
     pub fn tool(mut self, tool: impl Into<Arc<dyn Tool>>) -> Self {
         self.tools.push(tool.into());
+        self
+    }
+
+    /// Runs a hook at fixed points of every agent's turns, before the hooks of the agent's own file.
+    #[must_use]
+    pub fn hook(mut self, hook: Arc<dyn Hook>) -> Self {
+        self.hooks.push(hook);
         self
     }
 
@@ -302,6 +313,13 @@ impl Builder {
             backends: Arc::clone(backends) as _,
             patterns: Arc::clone(library) as Arc<dyn Source>,
             extra_tools: self.tools.clone(),
+            extra_hooks: self.hooks.clone(),
+            hook_maker: Arc::new(Hooks {
+                clock: Arc::clone(&self.clock),
+                lookup: Arc::clone(&self.lookup),
+                secrets: self.configured.as_ref().map(|loaded| loaded.secrets.clone()),
+                client: std::sync::Mutex::default(),
+            }),
             limits: self.limits.clone(),
             clock: Arc::clone(&self.clock),
             ids: Arc::clone(&self.ids),

@@ -39,6 +39,7 @@
 mod backends;
 mod builder;
 mod function_tool;
+mod hooks;
 mod library;
 mod loom;
 mod providers;

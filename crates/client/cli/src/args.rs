@@ -78,7 +78,7 @@ pub enum Command {
     /// List, show, reload and delete agents
     #[command(subcommand)]
     Agent(AgentCommand),
-    /// List, show and delete sessions
+    /// List, show, tell again, fork and delete sessions
     #[command(subcommand)]
     Session(SessionCommand),
     /// List, stop and follow turns

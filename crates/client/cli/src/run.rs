@@ -1,15 +1,16 @@
 //! Runs the commands that need a server.
 
 mod people;
+mod retelling;
 
 use std::io::Write;
 use std::sync::Arc;
 
 use loom_grpc::{CONNECT_TIMEOUT, Client};
 use loom_proto::v1::{
-    DeleteAgentRequest, DeleteSessionRequest, GetAgentRequest, GetConversationHistoryRequest,
-    GetHealthRequest, GetPatternRequest, GetSessionRequest, ListAgentsRequest, ListAgentsResponse,
-    ListPatternsRequest, ListSessionsRequest, ListToolsRequest, ReloadAgentRequest,
+    DeleteAgentRequest, DeleteSessionRequest, ForkSessionRequest, GetAgentRequest,
+    GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetSessionRequest, ListAgentsRequest,
+    ListAgentsResponse, ListPatternsRequest, ListSessionsRequest, ListToolsRequest, ReloadAgentRequest,
 };
 use prost::Message;
 
@@ -174,6 +175,20 @@ impl Call {
                     Format::Text => sessions::session(&found, &history, offset, io.style, io.out)?,
                 }
                 Ok(())
+            }
+            SessionCommand::Replay { session } => self.replay(session, io).await,
+            SessionCommand::Fork { session, at, turn, model } => {
+                let request = ForkSessionRequest {
+                    session_id: session.clone(),
+                    at: at.unwrap_or_default(),
+                    turn_id: turn.unwrap_or_default(),
+                    model: model.unwrap_or_default(),
+                };
+                let forked = self.client.fork_session(request).await?;
+                self.show(&forked, "Session", io, |_, out| {
+                    let (new, old) = (clean_line(&forked.id), clean_line(&session));
+                    writeln!(out, "session {new} goes on from session {old}: `looms chat --session {new}`")
+                })
             }
             SessionCommand::Delete { session } => {
                 let deleted =

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{Stream, StreamExt as _};
 use tonic::Request;
 use tonic::transport::Channel;
 
@@ -83,6 +84,8 @@ calls! { CALL_TIMEOUT:
     list_sessions(ListSessionsRequest) -> ListSessionsResponse;
     /// Deletes a session with its messages and traces.
     delete_session(DeleteSessionRequest) -> DeleteSessionResponse;
+    /// Makes a session of the first turns of another.
+    fork_session(ForkSessionRequest) -> Session;
     /// Returns messages of a session, in order.
     get_conversation_history(GetConversationHistoryRequest) -> ConversationHistory;
     /// Creates an agent.
@@ -167,6 +170,17 @@ impl Client {
     pub fn stream_turn(&self, mut request: v1::StreamTurnRequest) -> TurnStream {
         request.set_stream_mode(v1::StreamMode::Delta);
         TurnStream::of_turn(self.clone(), request)
+    }
+
+    /// Tells all turns of a session again, as their journals tell them: the same events each time. A connection that is lost
+    /// ends it with an error; nothing is missing before that.
+    pub async fn replay_session(
+        &self,
+        request: v1::ReplaySessionRequest,
+    ) -> Result<impl Stream<Item = Result<v1::WeaveProgress, Error>> + Send + use<>, Error> {
+        let told = self.rpc.clone().replay_session(request).await.map_err(|status| self.error(&status))?;
+        let client = self.clone();
+        Ok(told.into_inner().map(move |event| event.map_err(|status| client.error(&status))))
     }
 
     pub(crate) fn error(&self, status: &tonic::Status) -> Error {

@@ -34,6 +34,7 @@ const TABLE: &[Entry] = &[
     row("loom.v1.LoomService/ListSessions", Action::Read, ResourceKind::Session),
     row("loom.v1.LoomService/DeleteSession", Action::Delete, ResourceKind::Session),
     row("loom.v1.LoomService/ReplaySession", Action::Read, ResourceKind::Session),
+    row("loom.v1.LoomService/ForkSession", Action::Create, ResourceKind::Session),
     row("loom.v1.LoomService/GetConversationHistory", Action::Read, ResourceKind::Session),
     row("loom.v1.LoomService/CreateAgentFromConfig", Action::Create, ResourceKind::Agent),
     row("loom.v1.LoomService/CreateAgent", Action::Create, ResourceKind::Agent),

@@ -1,11 +1,12 @@
 //! What bounds a turn. Fixed when the turn is accepted, so that a reload in the middle changes nothing.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use loom_base::{Deadline, EffectId, NanoUsd};
+
+use crate::Hooks;
 
 /// Everything a turn is run by.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,8 +20,9 @@ pub struct TurnConfig {
     pub on_unknown: OnUnknown,
     /// How long an approval may be given, and then used.
     pub approval_time: ApprovalTime,
-    /// Where hooks run.
-    pub hooks: BTreeSet<HookPoint>,
+    /// The hooks that run, and where.
+    #[serde(skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
 }
 
 /// When a turn stops for want of an answer.
@@ -126,18 +128,4 @@ pub enum OnUnknown {
     Wait,
     /// Tell the model that the outcome is unknown, and go on.
     Tell,
-}
-
-/// Where a hook can run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HookPoint {
-    /// Before the first model call of a turn.
-    TurnStart,
-    /// Before each model call.
-    BeforeModel,
-    /// After each answer, before its tool calls or the end of the turn.
-    AfterModel,
-    /// After the tool calls of an answer.
-    AfterTools,
 }

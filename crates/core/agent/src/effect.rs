@@ -1,5 +1,6 @@
 //! What the machine asks the world to do, and how a turn ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use loom_base::{CallId, EffectId, ErrorCode, MessageId, Timestamp};
 use loom_llm::FinishReason;
 
-use crate::HookPoint;
+use crate::{HookEntry, HookPoint};
 
 /// Something to be done. Each with an [`EffectId`] is answered by exactly one event or one [`Effect::Cancel`].
 #[derive(Clone, Debug, PartialEq)]
@@ -26,12 +27,14 @@ pub enum Effect {
         /// The call to run.
         call: CallId,
     },
-    /// Run the hooks of a point. Answered by `HookDone`.
+    /// Run a hook. Answered by `HookDone`.
     RunHook {
         /// Its id.
         effect: EffectId,
         /// Where.
         point: HookPoint,
+        /// Which.
+        hook: HookEntry,
     },
     /// Come back after a wait. Answered by `TimerFired`.
     StartTimer {
@@ -136,10 +139,16 @@ pub enum Failure {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after: Option<Duration>,
     },
-    /// A hook refused to go on.
+    /// A hook refused to go on, or failed closed.
     Hook {
         /// Where.
         point: HookPoint,
+        /// Its name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hook: Option<Arc<str>>,
+        /// Its reason, or what went wrong.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Arc<str>>,
     },
     /// A budget beyond the turn's own is used up.
     Budget,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use loom_base::{MessageId, NanoUsd, Timestamp};
 use loom_llm::{FinishReason, Usage};
 
-use crate::CallRequest;
+use crate::{CallRequest, HookSaid};
 
 /// Something that happened, and when. Effects are named by their number within the turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,12 +94,15 @@ pub enum EventKind {
         /// Who said so.
         by: Arc<str>,
     },
-    /// The hooks of a point ended.
+    /// A hook ended.
     HookDone {
         /// The run.
         effect: u32,
         /// Whether the turn may go on.
         proceed: bool,
+        /// What it said, where it did more than let the turn go on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<HookSaid>,
     },
     /// A wait is over.
     TimerFired {

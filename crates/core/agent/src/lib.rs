@@ -19,13 +19,16 @@ mod call;
 mod config;
 mod effect;
 mod event;
+mod hooks;
 mod outstanding;
 mod tool_phase;
 mod turn;
 mod working_time;
 
 pub use call::{Call, CallKind, CallOutcome, CallRequest, CallState, Verdict};
-pub use config::{ApprovalTime, Backoff, HookPoint, Limits, OnUnknown, TurnConfig};
+pub use config::{ApprovalTime, Backoff, Limits, OnUnknown, TurnConfig};
 pub use effect::{Effect, Failure, Limit, Outcome};
 pub use event::{Event, EventKind, Resolution};
+pub use hooks::{HookEntry, HookOutcome, HookSaid, Hooks};
+pub use loom_tools::{HookPoint, OnFailure};
 pub use turn::{ProtocolError, RULES_VERSION, Spent, State, Turn};

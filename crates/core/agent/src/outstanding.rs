@@ -15,7 +15,10 @@ impl Turn {
                 (Open::Llm, State::AwaitingLlm { attempt, .. }) => {
                     Effect::CallLlm { effect, attempt: *attempt }
                 }
-                (Open::Hook, State::RunningHook { point, .. }) => Effect::RunHook { effect, point: *point },
+                (Open::Hook, State::RunningHook { .. }) => {
+                    let (_, point, hook) = self.running_hook()?;
+                    Effect::RunHook { effect, point, hook: hook.clone() }
+                }
                 (Open::Backoff(due) | Open::Deadline(due), _) => {
                     Effect::StartTimer { effect, delay: due.since(at) }
                 }

@@ -4,8 +4,8 @@ use loom_base::EffectId;
 
 use crate::turn::Open;
 use crate::{
-    CallKind, CallOutcome, CallState, Effect, EventKind, HookPoint, OnUnknown, Resolution, State, Turn,
-    Verdict,
+    CallKind, CallOutcome, CallState, Effect, EventKind, Failure, HookPoint, OnUnknown, Outcome, Resolution,
+    State, Turn, Verdict,
 };
 
 impl Turn {
@@ -123,7 +123,7 @@ impl Turn {
             taken += usize::from(self.calls[position].state.takes_slot());
         }
         if self.calls.iter().all(|call| matches!(call.state, CallState::Done(_))) {
-            self.pass_hook(HookPoint::AfterTools, effects);
+            self.pass_hooks(HookPoint::AfterTools, effects);
         }
     }
 
@@ -152,12 +152,16 @@ impl Turn {
     }
 
     /// Gives every unfinished call the result it has when the turn ends under it.
-    pub(crate) fn cut_calls(&mut self, effects: &mut Vec<Effect>) {
+    pub(crate) fn cut_calls(&mut self, end: &Outcome, effects: &mut Vec<Effect>) {
         for position in 0..self.calls.len() {
             if !matches!(self.calls[position].state, CallState::Done(_)) {
                 let outcome = match self.calls[position].state {
-                    // An answer whose calls were never looked at: a limit ended the turn first.
-                    CallState::Pending if self.state != State::RunningTools => CallOutcome::OverLimit,
+                    // An answer whose calls were never looked at: a hook, someone or a limit ended the turn first.
+                    CallState::Pending if self.state != State::RunningTools => match end {
+                        Outcome::Failed(Failure::Hook { .. }) => CallOutcome::Denied,
+                        Outcome::Cancelled => CallOutcome::Cancelled,
+                        Outcome::Failed(_) | Outcome::Finished { .. } => CallOutcome::OverLimit,
+                    },
                     _ => self.calls[position].outcome_when_cut(),
                 };
                 self.settle(position, outcome, effects);

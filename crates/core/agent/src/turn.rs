@@ -42,12 +42,14 @@ pub enum State {
         /// The attempt that did not fit.
         attempt: u32,
     },
-    /// Hooks run.
+    /// A hook runs.
     RunningHook {
         /// The run.
         effect: u32,
         /// Where.
         point: HookPoint,
+        /// Its place among the hooks of that point.
+        index: usize,
     },
     /// It is over.
     Over(Outcome),
@@ -226,7 +228,7 @@ impl Turn {
             return Err(ProtocolError::AlreadyStarted);
         }
         self.watch_time(effects);
-        self.pass_hook(HookPoint::TurnStart, effects);
+        self.pass_hooks(HookPoint::SessionStart, effects);
         Ok(())
     }
 
@@ -278,7 +280,7 @@ impl Turn {
                 let pending =
                     |request| Call { request, state: CallState::Pending, approval_expires_at: None };
                 self.calls = calls.iter().cloned().map(pending).collect();
-                self.pass_hook(HookPoint::AfterModel, effects);
+                self.pass_hooks(HookPoint::AfterModel, effects);
             }
             (EventKind::LlmFailed { .. }, State::AwaitingLlm { attempt, .. }) => {
                 self.model_failed(number, attempt, answer, effects);
@@ -289,12 +291,7 @@ impl Turn {
                 self.call_model(attempt + 1, effects);
             }
             (EventKind::TimerFired { .. }, _) => self.end_at_limit(Limit::Deadline, effects),
-            (EventKind::HookDone { proceed: true, .. }, State::RunningHook { point, .. }) => {
-                self.after_hook(point, effects);
-            }
-            (EventKind::HookDone { .. }, State::RunningHook { point, .. }) => {
-                self.end(Outcome::Failed(Failure::Hook { point }), effects);
-            }
+            (EventKind::HookDone { .. }, _) => self.take_hook_answer(answer, effects),
             (EventKind::CompactDone { freed: true, .. }, State::Compacting { attempt, .. }) => {
                 self.call_model(attempt + 1, effects);
             }
@@ -330,34 +327,13 @@ impl Turn {
         self.end(Outcome::Failed(failure), effects);
     }
 
-    /// Runs the hooks of `point`, or goes straight on where there are none.
-    pub(crate) fn pass_hook(&mut self, point: HookPoint, effects: &mut Vec<Effect>) {
-        if !self.config.hooks.contains(&point) {
-            return self.after_hook(point, effects);
-        }
-        let effect = self.open(Open::Hook);
-        self.state = State::RunningHook { effect: effect.number, point };
-        effects.push(Effect::RunHook { effect, point });
-    }
-
-    fn after_hook(&mut self, point: HookPoint, effects: &mut Vec<Effect>) {
-        match point {
-            HookPoint::TurnStart | HookPoint::AfterTools => match self.limit_reached() {
-                Some(limit) => self.end_at_limit(limit, effects),
-                None => self.pass_hook(HookPoint::BeforeModel, effects),
-            },
-            HookPoint::BeforeModel => self.call_model(1, effects),
-            HookPoint::AfterModel => self.after_model(effects),
-        }
-    }
-
-    fn call_model(&mut self, attempt: u32, effects: &mut Vec<Effect>) {
+    pub(crate) fn call_model(&mut self, attempt: u32, effects: &mut Vec<Effect>) {
         let effect = self.open(Open::Llm);
         self.state = State::AwaitingLlm { effect: effect.number, attempt };
         effects.push(Effect::CallLlm { effect, attempt });
     }
 
-    fn after_model(&mut self, effects: &mut Vec<Effect>) {
+    pub(crate) fn after_model(&mut self, effects: &mut Vec<Effect>) {
         if self.calls.is_empty()
             && let Some((message, finish)) = self.answer
         {
@@ -370,7 +346,7 @@ impl Turn {
     }
 
     /// A limit that leaves no room for another answer.
-    fn limit_reached(&self) -> Option<Limit> {
+    pub(crate) fn limit_reached(&self) -> Option<Limit> {
         let limits = &self.config.limits;
         if self.spent.model_calls >= limits.model_calls {
             Some(Limit::ModelCalls)
@@ -383,7 +359,7 @@ impl Turn {
         }
     }
 
-    fn end_at_limit(&mut self, limit: Limit, effects: &mut Vec<Effect>) {
+    pub(crate) fn end_at_limit(&mut self, limit: Limit, effects: &mut Vec<Effect>) {
         self.end(Outcome::Failed(Failure::Limit { limit }), effects);
     }
 
@@ -398,7 +374,7 @@ impl Turn {
             }
             effects.push(Effect::Cancel { effect: EffectId { turn: self.id, number } });
         }
-        self.cut_calls(effects);
+        self.cut_calls(&outcome, effects);
         self.state = State::Over(outcome.clone());
         effects.push(Effect::Finish(outcome));
     }

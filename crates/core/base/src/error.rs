@@ -213,6 +213,8 @@ error_codes! {
     BackendUnavailable "LOOM_BACKEND_UNAVAILABLE" Unavailable Later;
     /// A tool call failed.
     ToolFailed "LOOM_TOOL_FAILED" FailedPrecondition Never;
+    /// A hook ended the turn.
+    HookDenied "LOOM_HOOK_DENIED" PermissionDenied Never;
     /// The session is at work on another message, and this one was not to wait.
     SessionBusy "LOOM_SESSION_BUSY" Aborted Later;
     /// Too many messages wait in one session.

@@ -6,6 +6,7 @@
 mod agents;
 mod calls;
 mod fixture;
+mod forks;
 mod keys;
 mod leases;
 mod messages;
@@ -47,6 +48,8 @@ macro_rules! cases {
 cases! {
     sessions: a_created_session_is_found_as_created an_id_is_taken_once sessions_are_listed_by_activity
         sessions_are_filtered_and_paged agents_have_totals deletion_removes_all_of_a_session;
+    forks: a_fork_holds_the_first_turns_under_new_ids a_fork_has_no_part_of_a_running_turn a_fork_can_be_forked
+        a_fork_that_cannot_be_made_leaves_nothing;
     steps: the_same_append_succeeds_once a_stale_append_conflicts a_stale_epoch_is_fenced
         what_is_not_there_is_missing a_message_out_of_place_conflicts one_of_many_concurrent_appends_wins
         a_stale_append_fails_alone queued_steps_commit_in_order an_id_that_is_taken_fails_alone;

@@ -8,6 +8,7 @@ mod agent;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod fork;
 mod health;
 mod lease;
 mod message;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 pub use agent::{AgentRecord, AgentSource, AgentStore};
 pub use error::Error;
+pub use fork::{Copied, ForkPlan, ForkPoint, Forkable, NewFork, Origin, RESERVED_METADATA};
 pub use health::{HealthStore, PoolUse, StoreKind, StoreStatus};
 pub use lease::{Claim, Claimed, LeaseStore, Renewal};
 pub use message::{MessageHit, MessageRecord, MessageStore, NewMessage, SearchQuery};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use loom_base::{AgentId, NanoUsd, SessionId, Timestamp};
 use loom_llm::Usage;
 
-use crate::{Error, Listed, Page};
+use crate::{Error, Listed, NewFork, Origin, Page};
 
 /// Whether a session takes messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +93,13 @@ pub struct SessionRecord {
     pub epoch: u64,
 }
 
+impl SessionRecord {
+    /// Where it came from, when it is a fork.
+    pub fn origin(&self) -> Option<Origin> {
+        Origin::of(&self.metadata)
+    }
+}
+
 /// What the sessions of one agent are together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AgentTotals {
@@ -129,6 +136,11 @@ pub trait SessionStore: Send + Sync {
 
     /// What the sessions of each agent are together. An agent without sessions is left out.
     async fn totals_by_agent(&self) -> Result<BTreeMap<AgentId, AgentTotals>, Error>;
+
+    /// Makes a session of the first turns of another, in one transaction: its messages with the calls they hold, under new ids.
+    /// What it has used begins at zero. [`Error::Exists`] when its id is taken, [`Error::Missing`] when the other is not there or
+    /// has no such turn that has ended.
+    async fn fork(&self, fork: NewFork) -> Result<SessionRecord, Error>;
 
     /// Removes a session with its turns, messages, calls and index entries; `false` when there is none.
     async fn delete(&self, id: &SessionId) -> Result<bool, Error>;

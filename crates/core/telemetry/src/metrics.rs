@@ -116,6 +116,8 @@ pub struct Metrics {
     pub tool_calls: Counter<2>,
     /// Labels: tool.
     pub tool_seconds: Histogram<1>,
+    /// Labels: hook, outcome.
+    pub hook_runs: Counter<2>,
     /// Labels: rpc, code.
     pub requests: Counter<2>,
     /// Labels: rpc.
@@ -144,6 +146,7 @@ impl Metrics {
             llm_cost_nano_usd: counter(of, metric::LLM_COST, ["provider", "model"]),
             tool_calls: counter(of, metric::TOOL_CALLS, ["tool", "outcome"]),
             tool_seconds: histogram(of, metric::TOOL_SECONDS, ["tool"]),
+            hook_runs: counter(of, metric::HOOK_RUNS, ["hook", "outcome"]),
             requests: counter(of, metric::REQUESTS, ["rpc", "code"]),
             request_seconds: histogram(of, metric::REQUEST_SECONDS, ["rpc"]),
             requests_in_flight: gauge(of, metric::REQUESTS_IN_FLIGHT),

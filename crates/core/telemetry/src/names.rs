@@ -143,6 +143,8 @@ names! {
         TOOL_CALLS "loom_tool_calls";
         /// Seconds that a tool call took, by tool.
         TOOL_SECONDS "loom_tool_call_duration_seconds";
+        /// Hook runs ended, by hook and outcome.
+        HOOK_RUNS "loom_hook_runs";
         /// Requests ended, by RPC and gRPC status.
         REQUESTS "loom_requests";
         /// Seconds from a request to the end of its answer, by RPC.

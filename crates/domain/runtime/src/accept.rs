@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use loom_agent::{ApprovalTime, Backoff, Limits, TurnConfig};
+use loom_agent::{ApprovalTime, Backoff, HookPoint, Hooks, Limits, TurnConfig};
 use loom_base::{Deadline, ErrorCode, Timestamp, TraceId, TurnId};
 use loom_llm::ContentBlock;
 use loom_memory::beside;
-use loom_store::{NewTurn, PatternUse, TurnRecord};
+use loom_store::{NewTurn, PatternUse, SessionRecord, TurnRecord};
 
 use crate::build::Built;
 use crate::core::{Core, Model};
@@ -27,26 +27,31 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Prepares `request` for `agent`; an error means that nothing was stored.
+    /// Prepares `request` for `agent` in a session that may be stored; an error means that nothing was stored.
     pub(crate) fn new(
         core: &Core,
         agent: Arc<Agent>,
         turn: TurnId,
         request: &TurnRequest,
         asked_at: Timestamp,
+        session: Option<&SessionRecord>,
     ) -> Result<Self, Error> {
         let built = core.agents.built(&agent)?;
-        let model = core.model_of(&agent.definition)?;
+        let model = model_in(core, &agent.definition, session)?;
         let at = core.clock.now();
         let deadline = request.timeout.map(|time| asked_at + time);
         if let Some(time) = request.timeout.filter(|time| asked_at + *time <= at) {
             return Err(time_over(time));
         }
+        let mut hooks = built.hooks.entries();
+        if session.is_some_and(|session| session.next_message > 0) {
+            hooks.remove(HookPoint::SessionStart);
+        }
         let chosen = choose_pattern(&agent.definition, &built, request)?;
         let text = chosen.as_ref().map(|(_, text)| text.as_str());
         let beside = beside(&[], &request.context, text, agent.definition.memory.kernel);
         Ok(Self {
-            config: turn_config(&agent.definition, request, deadline),
+            config: turn_config(&agent.definition, request, deadline, hooks),
             pattern: chosen.map(|(used, _)| used),
             trace: request.trace.as_ref().map_or_else(|| TraceId::of_turn(turn), |(trace, _)| *trace),
             beside,
@@ -99,6 +104,22 @@ impl Prepared {
     }
 }
 
+/// The model of the session, when it is a fork with one of its own, or the agent's.
+fn model_in(
+    core: &Core,
+    definition: &AgentDefinition,
+    session: Option<&SessionRecord>,
+) -> Result<Model, Error> {
+    match session.and_then(SessionRecord::origin).and_then(|origin| origin.model) {
+        None => core.model_of(definition),
+        Some(model) => {
+            let mut definition = AgentDefinition::clone(definition);
+            definition.llm.model = Some(model);
+            core.model_of(&definition)
+        }
+    }
+}
+
 pub(crate) fn time_over(time: Duration) -> Error {
     Error::new(ErrorCode::DeadlineExceeded, format!("the turn's time of {time:?} ran out"))
 }
@@ -107,6 +128,7 @@ fn turn_config(
     definition: &AgentDefinition,
     request: &TurnRequest,
     deadline: Option<Deadline>,
+    hooks: Hooks,
 ) -> TurnConfig {
     let behavior = &definition.behavior;
     TurnConfig {
@@ -123,7 +145,7 @@ fn turn_config(
         backoff: Backoff::default(),
         on_unknown: behavior.on_unknown,
         approval_time: ApprovalTime(definition.permissions.approval_time),
-        hooks: std::collections::BTreeSet::new(),
+        hooks,
     }
 }
 

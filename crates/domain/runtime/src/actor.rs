@@ -261,7 +261,8 @@ impl Actor {
             (None, Some(named)) => self.core.agents.get(named)?,
             (None, None) => self.core.agents.default_agent()?,
         };
-        Prepared::new(&self.core, agent, turn, request, asked_at)
+        let session = stored.map(|state| &state.record);
+        Prepared::new(&self.core, agent, turn, request, asked_at, session)
     }
 
     /// The session's agent; another one named in the request is an error.

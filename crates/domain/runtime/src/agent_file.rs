@@ -6,6 +6,7 @@ mod body;
 mod document;
 mod error;
 mod fields;
+mod hooks;
 mod llm;
 mod permissions;
 mod tree;
@@ -35,6 +36,7 @@ struct Places {
     llm: Option<Position>,
     backends: Option<Position>,
     patterns: Option<Position>,
+    hooks: Option<Position>,
 }
 
 impl AgentFile {
@@ -46,6 +48,7 @@ impl AgentFile {
             ErrorCode::AgentExists => Some(places.name),
             ErrorCode::BackendNotFound => places.backends,
             ErrorCode::PatternNotFound => places.patterns,
+            ErrorCode::InvalidConfig => places.hooks,
             ErrorCode::NoProvider | ErrorCode::ModelNotFound | ErrorCode::Credential => places.llm,
             _ => None,
         };

@@ -12,10 +12,10 @@ use loom_fabric::Backends;
 use loom_llm::Providers;
 use loom_patterns::{Snapshot, Source};
 use loom_store::{AgentRecord, AgentSource, AgentStore};
-use loom_tools::Tool;
+use loom_tools::{Hook, Tool};
 
 use crate::build::{Built, Ingredients, build};
-use crate::{AgentDefinition, Error};
+use crate::{AgentDefinition, Error, HookMaker};
 
 /// An agent, in the version that new turns use.
 pub struct Agent {
@@ -90,6 +90,8 @@ pub struct Agents {
     backends: Arc<dyn Backends>,
     patterns: Arc<dyn Source>,
     extra_tools: Vec<Arc<dyn Tool>>,
+    extra_hooks: Vec<Arc<dyn Hook>>,
+    hook_maker: Arc<dyn HookMaker>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     current: ArcSwap<Current>,
@@ -109,6 +111,10 @@ pub struct AgentsParts {
     pub patterns: Arc<dyn Source>,
     /// Tools of the embedding program, given to every agent.
     pub extra_tools: Vec<Arc<dyn Tool>>,
+    /// Hooks of the embedding program, run for every agent.
+    pub extra_hooks: Vec<Arc<dyn Hook>>,
+    /// Makes the hooks that definitions name.
+    pub hook_maker: Arc<dyn HookMaker>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// New ids.
@@ -133,6 +139,8 @@ impl Agents {
             backends: parts.backends,
             patterns: parts.patterns,
             extra_tools: parts.extra_tools,
+            extra_hooks: parts.extra_hooks,
+            hook_maker: parts.hook_maker,
             clock: parts.clock,
             ids: parts.ids,
             current: ArcSwap::from_pointee(current),
@@ -313,7 +321,12 @@ impl Agents {
                 return Err(Error::no_such_provider(named, &known));
             }
         }
-        let ingredients = Ingredients { backends: &*self.backends, extra_tools: &self.extra_tools };
+        let ingredients = Ingredients {
+            backends: &*self.backends,
+            extra_tools: &self.extra_tools,
+            extra_hooks: &self.extra_hooks,
+            hook_maker: &*self.hook_maker,
+        };
         build(definition, patterns, generation, &ingredients)
     }
 

@@ -172,6 +172,14 @@ impl Answer {
         self.results.insert(call.clone(), result);
     }
 
+    /// The result of `call` as the model will see it, once it has one.
+    pub(crate) fn result(&self, call: &CallId) -> Option<&str> {
+        match self.results.get(call)? {
+            ContentBlock::ToolResult { content, .. } => Some(content),
+            _ => None,
+        }
+    }
+
     /// One result for each call, in the answer's order; `None` when it has no calls.
     pub(crate) fn into_results(mut self) -> Option<Vec<ContentBlock>> {
         let results: Vec<_> = self.order.iter().filter_map(|call| self.results.remove(call)).collect();

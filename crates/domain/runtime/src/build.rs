@@ -10,11 +10,12 @@ use loom_fabric::{Backends, Dialect, QueryLimits, backend_tools};
 use loom_llm::ToolDefinition;
 use loom_memory::Rom;
 use loom_patterns::{Pattern, ReloadReport, Snapshot, Source, pattern_tools};
-use loom_tools::{EffectClass, Tool, ToolSet};
+use loom_tools::{EffectClass, Hook, Tool, ToolSet};
 
 use crate::ask_user::AskUser;
+use crate::hooks::HookSet;
 use crate::pattern_text::pattern_text;
-use crate::{AgentDefinition, Error};
+use crate::{AgentDefinition, Error, HookMaker};
 
 /// An agent's tools and fixed context. A turn keeps the one it started with.
 pub struct Built {
@@ -28,6 +29,8 @@ pub struct Built {
     pub rom: Arc<Rom>,
     /// The engines of its backends.
     pub(crate) dialects: Vec<Dialect>,
+    /// What runs at fixed points of its turns.
+    pub(crate) hooks: HookSet,
     pub(crate) generation: u64,
 }
 
@@ -44,6 +47,8 @@ impl Built {
 pub(crate) struct Ingredients<'a> {
     pub(crate) backends: &'a dyn Backends,
     pub(crate) extra_tools: &'a [Arc<dyn Tool>],
+    pub(crate) extra_hooks: &'a [Arc<dyn Hook>],
+    pub(crate) hook_maker: &'a dyn HookMaker,
 }
 
 /// One snapshot for good: a turn's tools do not see a reload.
@@ -74,7 +79,15 @@ pub(crate) fn build(
         .map_err(|error| Error::new(ErrorCode::InvalidArgument, error.to_string()))?;
     let backends = definition.backends.iter().filter_map(|name| ingredients.backends.get(name));
     let dialects = backends.map(|backend| backend.capabilities().dialect).collect();
-    Ok(Built { patterns, tools, definitions, rom: Arc::new(rom), dialects, generation })
+    let hooks = hooks(definition, ingredients)?;
+    Ok(Built { patterns, tools, definitions, rom: Arc::new(rom), dialects, hooks, generation })
+}
+
+/// The embedding program's hooks, then the agent's own.
+fn hooks(definition: &AgentDefinition, ingredients: &Ingredients<'_>) -> Result<HookSet, Error> {
+    let own = definition.hooks.iter().map(|hook| ingredients.hook_maker.make(hook));
+    let all = ingredients.extra_hooks.iter().cloned().map(Ok).chain(own).collect::<Result<_, _>>()?;
+    HookSet::new(all)
 }
 
 /// Every tool the agent could have: its backends', the patterns', the embedding program's.

@@ -43,8 +43,8 @@ pub(crate) async fn close(core: &Core, record: &SessionRecord, journal: &Journal
             let (call, result, facts) = (call.clone(), settled.stored, settled.facts);
             steps.call(CallChange::Settled { message, call, outcome, result, facts, at });
         }
-        if let Some(content) = story.results_for(effect) {
-            let results = Draughted { role: Role::User, content, beside: Vec::new(), cost: NanoUsd::ZERO };
+        for (content, beside) in story.messages_before(effect) {
+            let results = Draughted { role: Role::User, content, beside, cost: NanoUsd::ZERO };
             steps.message(MessageId::new(&*core.ids), at, results);
         }
     }

@@ -9,7 +9,7 @@ use loom_agent::{Limits, OnUnknown};
 use loom_llm::Sampling;
 use loom_memory::Budgets;
 
-use crate::Permissions;
+use crate::{HookDefinition, Permissions};
 
 /// An agent as its author wants it. Stored as JSON, with a version for each change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct AgentDefinition {
     /// Which of its calls may go ahead, and which someone must approve.
     #[serde(default, skip_serializing_if = "Permissions::is_default")]
     pub permissions: Permissions,
+    /// What runs at fixed points of its turns, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookDefinition>,
     /// When its turns stop.
     #[serde(default)]
     pub behavior: Behavior,
@@ -61,6 +64,7 @@ impl AgentDefinition {
             backends: Vec::new(),
             tools: None,
             permissions: Permissions::default(),
+            hooks: Vec::new(),
             behavior: Behavior::default(),
             patterns: PatternChoice::default(),
             memory: Budgets::default(),

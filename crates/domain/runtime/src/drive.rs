@@ -4,6 +4,7 @@
 //! intent is, and the answer is shown only after its last step is.
 
 mod asked;
+mod hook;
 mod late;
 mod perform;
 mod take;
@@ -18,7 +19,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use loom_agent::{CallOutcome, Effect, Event, EventKind, Outcome};
+use loom_agent::{CallOutcome, Effect, Event, EventKind, HookEntry, Outcome};
 use loom_base::{CallId, ErrorCode, FailPoint, MessageId, NanoUsd, SessionId, Timestamp};
 use loom_llm::{Completion, ContentBlock, Role};
 use loom_memory::Recent;
@@ -33,12 +34,13 @@ use crate::model_call::FailedCall;
 use crate::step::{Draughted, Steps};
 use crate::story::Story;
 use crate::tool_call::Ended;
-use crate::{ContextUse, Error, Running};
+use crate::{ContextUse, Error, Running, hooks, notes};
 
 /// What came back for an effect.
 enum Reply {
     Model { effect: u32, result: Result<Completion, FailedCall>, took: Duration },
     Tool { effect: u32, call: CallId, ended: Ended },
+    Hook { effect: u32, entry: HookEntry, ended: Ended },
     Timer { effect: u32 },
     ApprovalExpired { effect: u32 },
     Compacted { effect: u32, freed: bool },
@@ -147,7 +149,7 @@ impl<'a> Drive<'a> {
     /// Accepts the turn: starts its first model call while its acceptance commits, and calls `accepted` once that is
     /// durable. Then runs it to its end.
     pub(crate) async fn run(mut self, query: &str, accepted: impl FnOnce(Running)) -> Result<Driven, Error> {
-        self.begin(query)?;
+        let held_back = self.begin(query)?;
         let mut early = None;
         while !self.undurable.is_empty() {
             tokio::select! {
@@ -158,6 +160,7 @@ impl<'a> Drive<'a> {
         }
         FailPoint::AcceptAfterCommit.pass();
         accepted(self.running.clone());
+        self.perform_held_back(held_back)?;
         if let Some(reply) = early {
             self.take(reply).await?;
         }
@@ -185,7 +188,10 @@ impl<'a> Drive<'a> {
                     }
                 }
                 Effect::RunTool { effect, ref call } if self.class_of(call) == EffectClass::Unsafe => {
-                    unknown.push(effect.number);
+                    unknown.push(EventKind::ToolUnknown { effect: effect.number });
+                }
+                Effect::RunHook { effect, hook, .. } if hook.class == EffectClass::Unsafe => {
+                    unknown.push(hooks::cut_off(effect.number, &hook));
                 }
                 effect => again.push(effect),
             }
@@ -194,8 +200,8 @@ impl<'a> Drive<'a> {
         for effect in again {
             self.perform(effect, at);
         }
-        for effect in unknown {
-            self.apply(EventKind::ToolUnknown { effect }).await?;
+        for event in unknown {
+            self.apply(event).await?;
         }
         self.run_to_the_end().await
     }
@@ -249,7 +255,8 @@ impl<'a> Drive<'a> {
         self.wait_until_durable().await
     }
 
-    fn begin(&mut self, query: &str) -> Result<(), Error> {
+    /// Begins the turn; returns what must not start before its acceptance is durable.
+    fn begin(&mut self, query: &str) -> Result<Vec<Effect>, Error> {
         let at = self.prepared.at;
         let message = MessageId::new(&*self.core.ids);
         let content = vec![ContentBlock::text(query)];
@@ -264,10 +271,11 @@ impl<'a> Drive<'a> {
         self.story.show(&event.kind, &effects, at);
         FailPoint::AcceptBeforeCommit.pass();
         self.commit(at);
-        for effect in effects {
+        let (held_back, now): (Vec<_>, _) = effects.into_iter().partition(|effect| self.needs_intent(effect));
+        for effect in now {
             self.perform(effect, at);
         }
-        Ok(())
+        Ok(held_back)
     }
 
     /// Applies an event, commits the step, performs what it asks for. Calls that need a durable intent start only once
@@ -332,8 +340,11 @@ impl<'a> Drive<'a> {
     }
 
     fn needs_intent(&self, effect: &Effect) -> bool {
-        let Effect::RunTool { call, .. } = effect else { return false };
-        self.class_of(call).needs_intent()
+        match effect {
+            Effect::RunTool { call, .. } => self.class_of(call).needs_intent(),
+            Effect::RunHook { hook, .. } => hook.class.needs_intent(),
+            _ => false,
+        }
     }
 
     fn class_of(&self, call: &CallId) -> EffectClass {
@@ -361,10 +372,12 @@ impl<'a> Drive<'a> {
             Effect::Settled { call } => self.settle(call, at),
             _ => {}
         }
-        if let Some(content) = self.story.results_for(effect) {
+        for (content, beside) in self.story.messages_before(effect) {
             let message = MessageId::new(&*self.core.ids);
-            let results = Draughted { role: Role::User, content, beside: Vec::new(), cost: NanoUsd::ZERO };
-            self.story.current.push(self.steps.message(message, at, results));
+            let is_note = content.is_empty();
+            let draughted = Draughted { role: Role::User, content, beside, cost: NanoUsd::ZERO };
+            let kept = self.steps.message(message, at, draughted);
+            notes::keep(&mut self.story.current, kept, is_note);
         }
     }
 

@@ -118,8 +118,11 @@ impl Error {
             Failure::Llm { code, message, retry_after } => {
                 Self { retry_after: *retry_after, ..Self::new(*code, message.clone()) }
             }
-            Failure::Hook { point } => {
-                Self::new(ErrorCode::PermissionDenied, format!("a hook at {point:?} stopped the turn"))
+            Failure::Hook { point, hook, reason } => {
+                let (hook, reason) =
+                    (hook.as_deref().unwrap_or("?"), reason.as_deref().unwrap_or("no reason"));
+                let message = format!("the hook {hook:?} ended the turn at {}: {reason}", point.as_str());
+                Self::new(ErrorCode::HookDenied, message)
             }
             Failure::Budget => Self::new(ErrorCode::TurnLimit, "a budget beyond the turn's own is used up"),
         }

@@ -10,6 +10,7 @@ use loom_store::{Journal, MessageRecord, SessionRecord};
 use crate::Error;
 use crate::core::Core;
 use crate::lease::Lease;
+use crate::notes::{is_note, keep};
 
 /// What a session in memory knows.
 pub(crate) struct Loaded {
@@ -57,12 +58,13 @@ pub(crate) async fn messages_of(core: &Core, journal: &Journal) -> Result<Vec<Me
 fn whole_turns(messages: Vec<MessageRecord>, context_start: u64) -> Vec<PastTurn> {
     let mut turns: Vec<PastTurn> = Vec::new();
     for MessageRecord { turn, message, .. } in messages {
-        let begins = message.role == Role::User && !is_results(&message.content);
+        let is_note = is_note(&message);
+        let begins = message.role == Role::User && !is_results(&message.content) && !is_note;
         let content = message.content.into_iter().chain(message.beside).collect();
         let sent = Arc::new(Message { role: message.role, content });
         let kept = Kept { seq: message.seq, message: sent, tokens: message.tokens };
         match turns.last_mut() {
-            Some(last) if last.turn == turn => last.messages.push(kept),
+            Some(last) if last.turn == turn => keep(&mut last.messages, kept, is_note),
             _ if begins || message.seq == context_start => {
                 turns.push(PastTurn { turn, messages: vec![kept] });
             }

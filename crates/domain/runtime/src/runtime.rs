@@ -8,13 +8,13 @@ use loom_llm::{Catalog, Providers};
 use loom_patterns::Source;
 use loom_store::{Removed, StoreStatus, Stores};
 use loom_telemetry::Metrics;
-use loom_tools::Tool;
+use loom_tools::{Hook, Tool};
 use tokio_util::task::TaskTracker;
 
 use crate::core::Core;
 use crate::lease::Membership;
 use crate::trace::Traces;
-use crate::{Agents, AgentsParts, Error, ModelDefaults, RuntimeLimits, Sessions, Upkeep};
+use crate::{Agents, AgentsParts, Error, HookMaker, ModelDefaults, RuntimeLimits, Sessions, Upkeep};
 
 /// What a runtime is made of.
 pub struct Parts {
@@ -32,6 +32,10 @@ pub struct Parts {
     pub patterns: Arc<dyn Source>,
     /// Tools of the embedding program, given to every agent.
     pub extra_tools: Vec<Arc<dyn Tool>>,
+    /// Hooks of the embedding program, run for every agent.
+    pub extra_hooks: Vec<Arc<dyn Hook>>,
+    /// Makes the hooks that agents define.
+    pub hook_maker: Arc<dyn HookMaker>,
     /// Bounds.
     pub limits: RuntimeLimits,
     /// The time.
@@ -63,6 +67,8 @@ impl Runtime {
             backends: parts.backends,
             patterns: parts.patterns,
             extra_tools: parts.extra_tools,
+            extra_hooks: parts.extra_hooks,
+            hook_maker: parts.hook_maker,
             clock: Arc::clone(&parts.clock),
             ids: Arc::clone(&parts.ids),
         })

@@ -14,6 +14,7 @@ use loom_tools::ToolSet;
 
 use crate::answer::{Answer, Settlement};
 use crate::ask_user::Question;
+use crate::notes::{is_note, keep, note_in};
 use crate::{Error, Feed, Progress};
 
 /// A turn as far as it has come.
@@ -25,6 +26,8 @@ pub(crate) struct Story {
     /// The turn's messages as they are sent.
     pub(crate) current: Vec<Kept>,
     pub(crate) seen: Seen,
+    /// What hooks noted for the model and no message holds yet.
+    notes: Vec<ContentBlock>,
     /// Events applied.
     events: u32,
     /// Bytes of a tool result that the model is shown.
@@ -51,6 +54,7 @@ impl Story {
             answer: None,
             current: Vec::new(),
             seen: Seen::default(),
+            notes: Vec::new(),
             events: 0,
             most_result_bytes,
         }
@@ -58,7 +62,9 @@ impl Story {
 
     /// Lets the machine take in an event.
     pub(crate) fn apply(&mut self, event: &Event) -> Result<Vec<Effect>, ProtocolError> {
+        let note = note_in(&self.turn, event);
         let effects = self.turn.apply(event)?;
+        self.notes.extend(note);
         self.feed.at_event(self.events);
         self.events += 1;
         Ok(effects)
@@ -136,11 +142,16 @@ impl Story {
         self.feed.push(at, completed);
     }
 
-    /// The results of the latest answer's calls, when `effect` needs them to be a message.
-    pub(crate) fn results_for(&mut self, effect: &Effect) -> Option<Vec<ContentBlock>> {
+    /// The messages that must be there before `effect`: the results of the latest answer's calls, then what hooks noted for the
+    /// model, each as what was said and what stands beside it.
+    pub(crate) fn messages_before(&mut self, effect: &Effect) -> Vec<(Vec<ContentBlock>, Vec<ContentBlock>)> {
         let all_settled = self.turn.calls().iter().all(|call| matches!(call.state, CallState::Done(_)));
-        let needs_them = matches!(effect, Effect::CallLlm { .. } | Effect::Finish(_)) && all_settled;
-        self.answer.take_if(|_| needs_them)?.into_results()
+        if !matches!(effect, Effect::CallLlm { .. } | Effect::Finish(_)) || !all_settled {
+            return Vec::new();
+        }
+        let results = self.answer.take().and_then(Answer::into_results).unwrap_or_default();
+        let messages = [(results, Vec::new()), (Vec::new(), std::mem::take(&mut self.notes))];
+        messages.into_iter().filter(|(said, beside)| !said.is_empty() || !beside.is_empty()).collect()
     }
 
     /// Shows what an event led to, the results of calls aside.
@@ -249,7 +260,7 @@ impl Replay<'_> {
             }
             _ => {}
         }
-        if story.results_for(effect).is_some() {
+        for _ in story.messages_before(effect) {
             self.take_message(story)?;
         }
         Ok(())
@@ -258,9 +269,11 @@ impl Replay<'_> {
     fn take_message(&mut self, story: &mut Story) -> Result<Vec<ContentBlock>, Error> {
         let MessageRecord { message, .. } =
             self.messages.next().ok_or_else(|| self.corrupt("a message of it is not stored"))?;
+        let is_note = is_note(&message);
         let content = message.content.iter().chain(&message.beside).cloned().collect();
         let sent = Arc::new(Message { role: message.role, content });
-        story.current.push(Kept { seq: message.seq, message: sent, tokens: message.tokens });
+        let kept = Kept { seq: message.seq, message: sent, tokens: message.tokens };
+        keep(&mut story.current, kept, is_note);
         Ok(message.content)
     }
 

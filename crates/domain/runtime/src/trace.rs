@@ -1,5 +1,7 @@
 //! The trace of a turn, told by its journal: it survives kills and dropped spans, and its costs are the ledger's.
 
+mod hook;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -44,7 +46,7 @@ pub struct TraceSpan {
     /// The span it is part of; empty for none in this trace.
     pub parent: String,
     /// Its name, after the OpenTelemetry conventions for generative AI: `invoke_agent`, `chat`, `execute_tool`, and what
-    /// it is about.
+    /// it is about; `run_hook` is ours.
     pub name: String,
     /// When it started.
     pub started_at: Timestamp,
@@ -116,23 +118,29 @@ impl Trace {
     }
 }
 
-/// The turn, model-call and tool spans of a journal.
+/// The turn, model-call, hook and tool spans of a journal.
 fn tell(journal: &Journal) -> Result<Trace, loom_agent::ProtocolError> {
     let record = &journal.turn;
     let mut turn = Turn::new(record.id, record.accepted.config.clone());
     let mut opened: BTreeMap<u32, (Timestamp, u32)> = BTreeMap::new();
     let mut spans = Vec::new();
+    let mut hooks = hook::Runs::default();
     for event in &journal.events {
+        spans.extend(hooks.close(journal, event));
         if let Some((started_at, attempt)) = event.kind.effect().and_then(|effect| opened.remove(&effect)) {
             spans.push(chat_span(journal, event, started_at, attempt));
         }
         for effect in turn.apply(event)? {
-            if let Effect::CallLlm { effect, attempt } = effect {
-                opened.insert(effect.number, (event.at, attempt));
+            match effect {
+                Effect::CallLlm { effect, attempt } => {
+                    opened.insert(effect.number, (event.at, attempt));
+                }
+                effect => hooks.open(effect, event.at),
             }
         }
     }
     spans.extend(journal.calls.iter().map(|call| tool_span(journal, call)));
+    spans.extend(hooks.cut_off(journal));
     let started = journal.events.last().map_or(record.accepted.accepted_at, |event| event.at);
     spans.extend(opened.into_iter().map(|(effect, (at, attempt))| {
         let span = Span { number: effect, started_at: at, ended_at: started, status: "unset" };

@@ -7,6 +7,8 @@ mod bad_models;
 mod conversations;
 mod example;
 mod faults;
+mod forks;
+mod hooks;
 mod leases;
 mod recovery;
 #[cfg(feature = "server")]

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use loom_embed::llm::{Capabilities, ChunkStream, CompletionRequest, LlmError, LlmProvider};
 use loom_embed::mock::{MockProvider, Script};
 use loom_embed::runtime::{AgentDefinition, Behavior, PatternChoice};
 use loom_embed::tools::EffectClass;
@@ -50,6 +51,47 @@ pub(crate) async fn loom_with(folder: &Path, script: &str, agent: AgentDefinitio
         .build()
         .await
         .unwrap()
+}
+
+/// A provider that plays a script and keeps what it was asked.
+pub(crate) struct Overheard {
+    provider: MockProvider,
+    asked: std::sync::Mutex<Vec<CompletionRequest>>,
+}
+
+impl Overheard {
+    pub(crate) fn playing(script: &str) -> Arc<Self> {
+        let provider = MockProvider::new(Script::parse(script).unwrap(), Arc::new(SystemClock));
+        Arc::new(Self { provider, asked: std::sync::Mutex::default() })
+    }
+
+    /// What it was asked, in order.
+    pub(crate) fn asked(&self) -> Vec<CompletionRequest> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl LlmProvider for Overheard {
+    fn name(&self) -> &str {
+        self.provider.name()
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.provider.capabilities()
+    }
+
+    async fn stream(&self, request: CompletionRequest) -> Result<ChunkStream, LlmError> {
+        self.asked.lock().unwrap().push(request.clone());
+        self.provider.stream(request).await
+    }
+}
+
+/// Nothing that is stored contradicts a journal.
+pub(crate) async fn assert_sound(loom: &Loom) {
+    let mut wrong = Vec::new();
+    loom.runtime().upkeep().verify(&mut |violation| wrong.push(violation)).await.unwrap();
+    assert_eq!(wrong, []);
 }
 
 /// A folder that goes away with the test.

@@ -36,6 +36,11 @@ impl BaseUrl {
         url
     }
 
+    /// The address itself.
+    pub(crate) fn url(&self) -> Url {
+        self.0.clone()
+    }
+
     /// The host and, when it is not the scheme's own, the port.
     pub fn host(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();

@@ -24,6 +24,12 @@ impl Request {
         Ok(Self { url: base.join(path), host: base.host(), headers, body, deadline: None })
     }
 
+    /// A POST of `body`, which is JSON, to the address itself.
+    pub fn post_bytes(address: &BaseUrl, body: Vec<u8>) -> Self {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        Self { url: address.url(), host: address.host(), headers, body, deadline: None }
+    }
+
     /// The same request with a header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {

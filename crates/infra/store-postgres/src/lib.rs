@@ -12,6 +12,7 @@
 mod agents;
 mod connect;
 mod error;
+mod fork;
 mod health;
 mod keys;
 mod leases;

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use loom_base::{AgentId, NanoUsd, SessionId};
 use loom_store::{
-    AgentTotals, Error, Listed, NewSession, Page, SessionFilter, SessionRecord, SessionState, SessionStore,
-    SessionTotals,
+    AgentTotals, Error, Listed, NewFork, NewSession, Page, SessionFilter, SessionRecord, SessionState,
+    SessionStore, SessionTotals,
 };
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
 use crate::connect::Pool;
 use crate::error::Failure;
+use crate::fork::Fork;
 use crate::writer::{Queue, Write};
 use loom_store_sql::text::stored;
 use loom_store_sql::{Row, records};
@@ -106,12 +107,17 @@ impl SessionStore for Sessions {
         rows.iter().map(totals).collect()
     }
 
+    async fn fork(&self, fork: NewFork) -> Result<SessionRecord, Error> {
+        self.queue.write(Fork(fork)).await
+    }
+
     async fn delete(&self, id: &SessionId) -> Result<bool, Error> {
         self.queue.write(Delete(id.clone())).await
     }
 }
 
-struct Create(NewSession);
+/// A session to write.
+pub(crate) struct Create(pub(crate) NewSession);
 
 #[async_trait]
 impl Write<PgConnection> for Create {

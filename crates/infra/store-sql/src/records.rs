@@ -3,9 +3,9 @@
 use loom_agent::Spent;
 use loom_base::{CallId, Digest, TurnId};
 use loom_store::{
-    AgentRecord, AgentSource, CallStart, Error, Listed, MessageRecord, NewMessage, NewTurn, SessionRecord,
-    SessionTotals, SpanRecord, ToolCallRecord, TurnEnd, TurnRecord, UnfinishedTurn, Waiting, WaitingCall,
-    WaitingFor,
+    AgentRecord, AgentSource, CallStart, Error, Forkable, Listed, MessageRecord, NewMessage, NewTurn,
+    SessionRecord, SessionTotals, SpanRecord, ToolCallRecord, TurnEnd, TurnRecord, UnfinishedTurn, Waiting,
+    WaitingCall, WaitingFor,
 };
 
 use crate::{Columns, Row};
@@ -53,6 +53,16 @@ pub fn message(row: &impl Columns) -> Result<MessageRecord, Error> {
             cost: row.money("cost")?,
             created_at: row.time("created_at")?,
         },
+    })
+}
+
+/// A message, as far as a fork has to know it.
+pub fn forkable(row: &impl Columns) -> Result<Forkable, Error> {
+    let row = Row::new(row, "message", "id");
+    Ok(Forkable {
+        message: row.parse("id")?,
+        turn: row.parse("turn_id")?,
+        runs: row.get::<i64>("runs")? != 0,
     })
 }
 

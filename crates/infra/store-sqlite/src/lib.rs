@@ -8,6 +8,7 @@ mod agents;
 mod connect;
 mod directory;
 mod error;
+mod fork;
 mod health;
 mod keys;
 mod leases;

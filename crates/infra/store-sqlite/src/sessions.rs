@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use loom_base::{AgentId, NanoUsd, SessionId};
 use loom_store::{
-    AgentTotals, Error, Listed, NewSession, Page, SessionFilter, SessionRecord, SessionState, SessionStore,
-    SessionTotals,
+    AgentTotals, Error, Listed, NewFork, NewSession, Page, SessionFilter, SessionRecord, SessionState,
+    SessionStore, SessionTotals,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::error::{Failure, unavailable};
+use crate::fork::Fork;
 use crate::writer::{Queue, Write};
 use loom_store_sql::{Row, records};
 
@@ -102,12 +103,17 @@ impl SessionStore for Sessions {
         rows.iter().map(totals).collect()
     }
 
+    async fn fork(&self, fork: NewFork) -> Result<SessionRecord, Error> {
+        self.queue.write(Fork(fork)).await
+    }
+
     async fn delete(&self, id: &SessionId) -> Result<bool, Error> {
         self.queue.write(Delete(id.clone())).await
     }
 }
 
-struct Create(NewSession);
+/// A session to write.
+pub(crate) struct Create(pub(crate) NewSession);
 
 #[async_trait]
 impl Write<SqliteConnection> for Create {

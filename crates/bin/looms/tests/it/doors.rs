@@ -8,7 +8,7 @@ use crate::http::Http;
 use crate::serving::Serving;
 
 /// The routes of the HTTP API, as existing clients know them.
-const ROUTES: [(&str, Method, &str); 31] = [
+const ROUTES: [(&str, Method, &str); 33] = [
     ("Weave", Method::POST, "/v1/weave"),
     ("CancelTurn", Method::POST, "/v1/turns/{turnId}:cancel"),
     ("ListTurns", Method::GET, "/v1/turns"),
@@ -21,6 +21,7 @@ const ROUTES: [(&str, Method, &str); 31] = [
     ("GetSession", Method::GET, "/v1/sessions/{sessionId}"),
     ("ListSessions", Method::GET, "/v1/sessions"),
     ("DeleteSession", Method::DELETE, "/v1/sessions/{sessionId}"),
+    ("ForkSession", Method::POST, "/v1/sessions/{sessionId}:fork"),
     ("GetConversationHistory", Method::GET, "/v1/sessions/{sessionId}/history"),
     ("CreateAgentFromConfig", Method::POST, "/v1/agents"),
     ("CreateAgent", Method::POST, "/v1/agents:create"),

@@ -13,6 +13,7 @@ mod doors;
 #[cfg(not(feature = "failpoints"))]
 mod fail_points;
 mod home;
+mod hooks;
 mod http;
 mod limits;
 mod observability;
@@ -23,6 +24,9 @@ mod request_fields;
 mod restarts;
 mod resuming;
 mod rpcs;
+#[allow(dead_code, reason = "the tests of the hooks use all of it")]
+#[path = "../../../../infra/hooks/tests/it/service.rs"]
+mod service;
 mod serving;
 mod sharing;
 mod shop;

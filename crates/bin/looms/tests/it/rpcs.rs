@@ -133,6 +133,7 @@ async fn sessions_from_their_creation_to_their_end() {
             (json!({ "agentId": "nobody" }), "LOOM_AGENT_NOT_FOUND"),
             (json!({ "backend": "nothing" }), "LOOM_BACKEND_NOT_FOUND"),
             (json!({ "config": { "a": "b" } }), "LOOM_UNSUPPORTED_FIELD"),
+            (json!({ "metadata": { "loom.model": "m" } }), "LOOM_INVALID_ARGUMENT"),
         ] {
             assert_eq!(door.refused("CreateSession", request).await, code);
         }
@@ -144,6 +145,45 @@ async fn sessions_from_their_creation_to_their_end() {
             (json!({ "agentId": "nobody" }), "LOOM_AGENT_NOT_FOUND"),
         ] {
             assert_eq!(door.refused("ListSessions", request).await, code);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_goes_on_from_an_earlier_turn_in_another() {
+    let server = serving().await;
+    for door in Door::both(&server).await {
+        let session =
+            door.ok("CreateSession", json!({ "agentId": "tester", "metadata": { "k": "v" } })).await;
+        let id = session["id"].as_str().unwrap();
+        for query in ["how many tables", "bye"] {
+            door.ok("Weave", json!({ "query": query, "sessionId": id })).await;
+        }
+        let history = door.ok("GetConversationHistory", json!({ "sessionId": id })).await;
+        let fork = door.ok("ForkSession", json!({ "sessionId": id, "at": 1, "model": "other" })).await;
+        assert_eq!((&fork["agentName"], &fork["conversationCount"]), (&json!("tester"), &json!(0)));
+        assert_eq!(
+            (&fork["metadata"]["loom.forked_from"], &fork["metadata"]["k"]),
+            (&json!(id), &json!("v"))
+        );
+        let copied = door.ok("GetConversationHistory", json!({ "sessionId": fork["id"] })).await;
+        assert_eq!(texts(&copied["messages"], "role"), ["user", "assistant", "tool", "assistant"]);
+        assert_eq!(copied["messages"][1]["toolCalls"], history["messages"][1]["toolCalls"]);
+        let answer = door.ok("Weave", json!({ "query": "on", "sessionId": fork["id"] })).await;
+        assert_eq!(answer["cost"]["llmCost"]["model"], "other");
+        let turn = &answer["turnId"];
+        let by_turn = door.ok("ForkSession", json!({ "sessionId": fork["id"], "turnId": turn })).await;
+        assert_eq!(by_turn["metadata"]["loom.forked_at"], *turn);
+        for (request, code) in [
+            (json!({ "sessionId": id, "at": 3 }), "LOOM_TURN_NOT_FOUND"),
+            (json!({ "sessionId": id, "at": -1 }), "LOOM_INVALID_ARGUMENT"),
+            (json!({ "sessionId": id, "turnId": "7" }), "LOOM_INVALID_ARGUMENT"),
+            (json!({ "sessionId": id, "turnId": turn }), "LOOM_TURN_NOT_FOUND"),
+            (json!({ "sessionId": id, "at": 1, "turnId": turn }), "LOOM_INVALID_ARGUMENT"),
+            (json!({ "sessionId": id, "model": "a\tb" }), "LOOM_INVALID_ARGUMENT"),
+            (json!({ "sessionId": "nobody" }), "LOOM_SESSION_NOT_FOUND"),
+        ] {
+            assert_eq!(door.refused("ForkSession", request).await, code);
         }
     }
 }

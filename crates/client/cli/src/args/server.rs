@@ -93,6 +93,27 @@ pub enum SessionCommand {
         #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..))]
         offset: i32,
     },
+    /// Tell a session again from its journal, without asking any model: the same each time
+    ///
+    /// With `--json`, one event on each line
+    Replay {
+        /// Its id
+        session: String,
+    },
+    /// Go on from an earlier turn of a session, in a new session; the old one stays as it is
+    Fork {
+        /// Its id
+        session: String,
+        /// The number of its turns that the new session begins with [default: all that have ended]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+        at: Option<i32>,
+        /// The last turn that the new session begins with, by its id
+        #[arg(long, value_name = "ID", conflicts_with = "at")]
+        turn: Option<String>,
+        /// The model that answers in the new session [default: the one that answers in this]
+        #[arg(long, value_name = "NAME")]
+        model: Option<String>,
+    },
     /// Delete a session with its messages and traces
     Delete {
         /// Its id

@@ -96,7 +96,13 @@ impl TurnView {
         took: Duration,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        let parts = cost_parts(last.cost.as_ref(), last.context_state.as_ref(), took);
+        let parts = cost_parts(last.cost.as_ref(), last.context_state.as_ref(), Some(took));
+        self.line(out, &format!("— {}", parts.join(" · ")), Some(Tone::Faint))
+    }
+
+    /// Shows what a turn that is told again cost, by its last event.
+    pub(crate) fn retold(&mut self, last: &WeaveProgress, out: &mut dyn Write) -> io::Result<()> {
+        let parts = cost_parts(last.cost.as_ref(), last.context_state.as_ref(), None);
         self.line(out, &format!("— {}", parts.join(" · ")), Some(Tone::Faint))
     }
 
@@ -203,7 +209,11 @@ impl TurnView {
     }
 }
 
-fn cost_parts(cost: Option<&CostInfo>, context: Option<&ContextState>, took: Duration) -> Vec<String> {
+fn cost_parts(
+    cost: Option<&CostInfo>,
+    context: Option<&ContextState>,
+    took: Option<Duration>,
+) -> Vec<String> {
     let mut parts = Vec::new();
     if let Some(cost) = cost {
         if let Some(llm) = &cost.llm_cost {
@@ -212,7 +222,7 @@ fn cost_parts(cost: Option<&CostInfo>, context: Option<&ContextState>, took: Dur
         }
         parts.push(dollars(cost.total_cost_usd));
     }
-    parts.push(span(i64::try_from(took.as_micros()).unwrap_or(i64::MAX)));
+    parts.extend(took.map(|took| span(i64::try_from(took.as_micros()).unwrap_or(i64::MAX))));
     if let Some(llm) = cost.and_then(|cost| cost.llm_cost.as_ref()) {
         let model = model(&llm.provider, &llm.model);
         parts.extend((!model.is_empty()).then_some(model));

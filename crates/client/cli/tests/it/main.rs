@@ -7,6 +7,7 @@ mod chatting;
 mod commands;
 mod manual;
 mod people;
+mod retelling;
 #[path = "../../../grpc/tests/it/server.rs"]
 mod server;
 mod setup;

@@ -229,6 +229,7 @@ service! {
     get_session(GetSessionRequest) -> Session;
     list_sessions(ListSessionsRequest) -> ListSessionsResponse;
     delete_session(DeleteSessionRequest) -> DeleteSessionResponse;
+    fork_session(ForkSessionRequest) -> Session;
     get_conversation_history(GetConversationHistoryRequest) -> ConversationHistory;
     create_agent_from_config(CreateAgentRequest) -> AgentInfo;
     create_agent(CreateAgentRequest) -> AgentInfo;

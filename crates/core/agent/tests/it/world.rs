@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use loom_agent::{
-    ApprovalTime, Backoff, CallKind, CallRequest, CallState, Effect, Event, EventKind, HookPoint, Limits,
-    OnUnknown, Resolution, Turn, TurnConfig, Verdict,
+    ApprovalTime, Backoff, CallKind, CallRequest, CallState, Effect, Event, EventKind, HookEntry,
+    HookOutcome, HookPoint, HookSaid, Hooks, Limits, OnFailure, OnUnknown, Resolution, Turn, TurnConfig,
+    Verdict,
 };
 use loom_base::{CallId, Digest, EffectId, MessageId, NanoUsd, Timestamp, TurnId};
 use loom_llm::{FinishReason, Usage};
@@ -66,15 +67,26 @@ pub(crate) fn configs() -> impl Strategy<Value = TurnConfig> {
             }
         },
     );
-    let points = [HookPoint::TurnStart, HookPoint::BeforeModel, HookPoint::AfterModel, HookPoint::AfterTools];
-    let hooks = prop::sample::subsequence(points.to_vec(), 0..=4);
+    let points: Vec<_> = HookPoint::ALL.into_iter().chain(HookPoint::ALL).collect();
+    let hooks = prop::sample::subsequence(points, 0..=10);
     (limits, hooks, any::<bool>()).prop_map(|(limits, hooks, tell)| TurnConfig {
         limits,
         backoff: Backoff::default(),
         on_unknown: if tell { OnUnknown::Tell } else { OnUnknown::Wait },
         approval_time: ApprovalTime(Duration::from_micros(8)),
-        hooks: hooks.into_iter().collect(),
+        hooks: hooks_at(&hooks),
     })
+}
+
+/// A hook of its own for each of `points`.
+pub(crate) fn hooks_at(points: &[HookPoint]) -> Hooks {
+    let mut hooks = Hooks::default();
+    for (number, point) in points.iter().enumerate() {
+        let name = format!("hook-{number}").into();
+        let (class, on_failure) = (EffectClass::Unsafe, OnFailure::Closed);
+        hooks.add(*point, HookEntry { name, class, on_failure });
+    }
+    hooks
 }
 
 impl World {
@@ -242,7 +254,18 @@ impl World {
                 by: "operator".into(),
             },
             Asked::Tool => EventKind::ToolDone { effect, succeeded: good },
-            Asked::Hook => EventKind::HookDone { effect, proceed: !more.is_multiple_of(8) },
+            Asked::Hook => EventKind::HookDone {
+                effect,
+                proceed: !more.is_multiple_of(8),
+                said: more.is_multiple_of(3).then(|| HookSaid {
+                    outcome: if more.is_multiple_of(8) {
+                        HookOutcome::Denied
+                    } else {
+                        HookOutcome::Annotated
+                    },
+                    text: "because".into(),
+                }),
+            },
             Asked::Timer => EventKind::TimerFired { effect },
             Asked::Approval if good => EventKind::Approved { effect, by: "operator".into() },
             Asked::Approval => {

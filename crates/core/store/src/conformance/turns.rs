@@ -1,8 +1,8 @@
 //! Turns and their journals.
 
 use loom_agent::{
-    ApprovalTime, Backoff, CallKind, CallRequest, Event, EventKind, Failure, HookPoint, Limits, OnUnknown,
-    Outcome as TurnOutcome, Turn, TurnConfig, Verdict,
+    ApprovalTime, Backoff, CallKind, CallRequest, Event, EventKind, Failure, HookEntry, HookPoint, Hooks,
+    Limits, OnFailure, OnUnknown, Outcome as TurnOutcome, Turn, TurnConfig, Verdict,
 };
 use loom_base::{CallId, Digest, ErrorCode, NanoUsd, TraceId, TurnId};
 use loom_llm::{FinishReason, Usage};
@@ -15,6 +15,18 @@ use super::fixture::{
     start, text, turn_id,
 };
 use crate::{Advance, EndNotes, NewTurn, Page, PatternUse, Stores, TurnEnd};
+
+/// Two at one point, one at another.
+fn hooks() -> Hooks {
+    let mut hooks = Hooks::default();
+    for (point, name) in
+        [(HookPoint::AfterTools, "b"), (HookPoint::AfterTools, "a"), (HookPoint::SessionStart, "\u{1F9F6}\"")]
+    {
+        let (class, on_failure) = (EffectClass::Idempotent, OnFailure::Open);
+        hooks.add(point, HookEntry { name: name.into(), class, on_failure });
+    }
+    hooks
+}
 
 pub(super) async fn a_journal_is_what_was_written(stores: Stores) -> Outcome {
     let session = open_session(&stores, "s").await?;
@@ -30,7 +42,7 @@ pub(super) async fn a_journal_is_what_was_written(stores: Stores) -> Outcome {
             backoff: Backoff::default(),
             on_unknown: OnUnknown::Tell,
             approval_time: ApprovalTime(std::time::Duration::from_secs(7)),
-            hooks: [HookPoint::BeforeModel, HookPoint::AfterTools].into(),
+            hooks: hooks(),
         },
         parent_span: Some("00f067aa0ba902b7".to_owned()),
         pattern: Some(PatternUse { name: "top-n".to_owned(), confidence: 0.1 + 0.2 }),

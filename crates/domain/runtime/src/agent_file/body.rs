@@ -9,9 +9,9 @@ use loom_memory::Budgets;
 use super::Places;
 use super::fields::{Section, Unbuilt};
 use super::llm::{self, COUNT};
-use super::permissions;
 use super::value::Value;
-use crate::{Behavior, LlmChoice, PatternChoice, Permissions};
+use super::{hooks, permissions};
+use crate::{Behavior, HookDefinition, LlmChoice, PatternChoice, Permissions};
 
 /// What an agent is, all but its name and notes.
 pub(super) struct Body {
@@ -20,6 +20,7 @@ pub(super) struct Body {
     pub(super) backends: Vec<String>,
     pub(super) tools: Option<Vec<String>>,
     pub(super) permissions: Permissions,
+    pub(super) hooks: Vec<HookDefinition>,
     pub(super) behavior: Behavior,
     pub(super) patterns: PatternChoice,
     pub(super) memory: Budgets,
@@ -110,6 +111,8 @@ pub(super) fn read(section: &mut Section<'_>, places: &mut Places) -> Body {
     places.backends = several.as_ref().or(one.as_ref()).map(|value| value.key_position);
     let bound = section.value("patterns");
     places.patterns = bound.as_ref().map(|value| value.key_position);
+    let hooks = section.value("hooks");
+    places.hooks = hooks.as_ref().map(|value| value.key_position);
     let (behavior, mut patterns) = section
         .either("config", "behavior")
         .and_then(|value| value.section(CONFIG_UNBUILT, config))
@@ -124,6 +127,7 @@ pub(super) fn read(section: &mut Section<'_>, places: &mut Places) -> Body {
             .value("permissions")
             .and_then(|value| permissions::read(&value))
             .unwrap_or_default(),
+        hooks: hooks.and_then(|value| hooks::read(&value)).unwrap_or_default(),
         behavior,
         patterns,
         memory: section

@@ -129,6 +129,7 @@ fn definition(identity: Identity, body: Body, places: Places) -> Option<(AgentDe
         backends: body.backends,
         tools: body.tools,
         permissions: body.permissions,
+        hooks: body.hooks,
         behavior: body.behavior,
         patterns: body.patterns,
         memory: body.memory,

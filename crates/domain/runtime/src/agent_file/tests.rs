@@ -1,5 +1,6 @@
 //! Whole files: what they mean, and how all that is wrong with one is told.
 
+mod hooks;
 mod keys;
 mod refusals;
 mod robustness;

@@ -64,6 +64,16 @@ impl<'a> Value<'a> {
         Some(Section::read(place, entries, self.problems, unbuilt, read))
     }
 
+    /// A list of sections, each read with `read`.
+    pub(super) fn sections<T>(&self, read: impl Fn(&mut Section<'a>) -> T) -> Option<Vec<T>> {
+        let items = self.items("a list of sections (`- key: value` lines)")?.iter().enumerate();
+        let read_one = |(index, node): (usize, &'a Node)| {
+            let path = format!("{}[{index}]", self.path);
+            Value::new(path, node.position, node, self.problems).section(&[], &read)
+        };
+        Some(items.filter_map(read_one).collect())
+    }
+
     /// Whether it is one value, neither list nor section.
     pub(super) fn is_scalar(&self) -> bool {
         matches!(self.node.shape, Shape::Text { .. })

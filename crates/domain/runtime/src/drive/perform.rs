@@ -23,6 +23,7 @@ impl Drive<'_> {
         match effect {
             Effect::CallLlm { effect, attempt } => self.call_model(effect, attempt, at),
             Effect::RunTool { effect, call } => self.run_tool(effect, call),
+            Effect::RunHook { effect, point, hook } => self.run_hook(effect, point, hook),
             Effect::StartTimer { effect, delay } => {
                 let (clock, stop) = (Arc::clone(&self.core.clock), self.stop_of(effect.number));
                 self.replies.push(Box::pin(async move {
@@ -51,12 +52,9 @@ impl Drive<'_> {
                     }
                 }));
             }
-            // Recorded and shown before; and the machine is given no hook or delegation to ask for.
-            Effect::Settled { .. }
-            | Effect::AskUser { .. }
-            | Effect::Finish(_)
-            | Effect::RunHook { .. }
-            | Effect::Delegate { .. } => {}
+            // Recorded and shown before; and the machine is given no delegation to ask for.
+            Effect::Settled { .. } | Effect::AskUser { .. } | Effect::Finish(_) | Effect::Delegate { .. } => {
+            }
         }
     }
 
@@ -142,7 +140,7 @@ impl Drive<'_> {
         self.replies.push(Box::pin(ran.instrument(span)));
     }
 
-    fn stop_of(&mut self, effect: u32) -> CancellationToken {
+    pub(super) fn stop_of(&mut self, effect: u32) -> CancellationToken {
         self.stops.entry(effect).or_default().0.clone()
     }
 }

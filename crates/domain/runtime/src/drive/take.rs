@@ -24,6 +24,7 @@ impl Drive<'_> {
             }
             Reply::Model { effect, result: Err(failed), took } => self.take_failure(effect, failed, took),
             Reply::Tool { effect, call, ended } => self.take_tool(effect, &call, ended),
+            Reply::Hook { effect, entry, ended } => self.take_hook(effect, &entry, ended),
             Reply::Timer { effect } => EventKind::TimerFired { effect },
             Reply::ApprovalExpired { effect } => self.expire_approval(effect),
             Reply::Compacted { effect, freed } => EventKind::CompactDone { effect, freed },

@@ -8,6 +8,7 @@
 
 mod client;
 mod dice;
+mod hooks;
 mod store;
 mod world;
 
@@ -17,8 +18,8 @@ use std::time::Duration;
 
 use loom_embed::base::{Clock, IdSource, SessionId};
 use loom_embed::mock::{MockProvider, Script};
-use loom_embed::runtime::{ModelDefaults, Parts, Runtime, RuntimeLimits, Verdict};
-use loom_embed::tools::EffectClass;
+use loom_embed::runtime::{HookDefinition, HookMaker, ModelDefaults, Parts, Runtime, RuntimeLimits, Verdict};
+use loom_embed::tools::{EffectClass, Hook};
 use loom_fabric::{Backends, ExecutionBackend};
 use loom_llm::{Catalog, LlmProvider, Providers};
 use loom_patterns::Registry;
@@ -94,6 +95,18 @@ impl Backends for NoBackends {
     }
 }
 
+/// No agent defines one; the program has its own.
+struct NoHooks;
+
+impl HookMaker for NoHooks {
+    fn make(&self, _: &HookDefinition) -> Result<Arc<dyn Hook>, loom_embed::runtime::Error> {
+        Err(loom_embed::runtime::Error::new(
+            loom_embed::base::ErrorCode::InvalidConfig,
+            "no hook is made here",
+        ))
+    }
+}
+
 /// What one seed tries.
 struct Trial {
     seed: u64,
@@ -108,6 +121,7 @@ struct Tried {
     turns: usize,
     lives: usize,
     unsafe_calls: usize,
+    unsafe_hooks: usize,
 }
 
 impl Trial {
@@ -136,6 +150,8 @@ impl Trial {
             backends: Arc::new(NoBackends),
             patterns: Arc::new(Registry::default()),
             extra_tools: self.world.tools(),
+            extra_hooks: self.world.hooks.hooks(),
+            hook_maker: Arc::new(NoHooks),
             limits: RuntimeLimits::default(),
             clock,
             ids: Arc::clone(&self.ids),
@@ -211,6 +227,7 @@ fn try_seed(stores: &Stores, store_tokio: &Handle, trial: &Trial, tried: &mut Tr
     store_tokio.block_on(faulty.rests());
     tried.turns += trial.clients.iter().filter(|client| client.turn().is_some()).count();
     tried.unsafe_calls += trial.world.calls(EffectClass::Unsafe);
+    tried.unsafe_hooks += trial.world.hooks.unsafe_runs();
     found
 }
 
@@ -242,5 +259,8 @@ fn whatever_the_store_does_nothing_is_lost_and_nothing_happens_twice() {
     assert!(wrong.is_empty(), "{wrong:#?}");
     store_tokio.block_on(store.close());
     println!("{tried:?}, {verified:?}");
-    assert!(tried.turns > 0 && tried.lives > 0 && tried.unsafe_calls > 0, "{tried:?}");
+    assert!(
+        tried.turns > 0 && tried.lives > 0 && tried.unsafe_calls > 0 && tried.unsafe_hooks > 0,
+        "{tried:?}"
+    );
 }

@@ -11,9 +11,9 @@ use loom_embed::base::{
 };
 use loom_store::{
     Advance, AgentTotals, CallResolution, Claim, Claimed, Error, Journal, LeaseStore, Listed, MessageHit,
-    MessageRecord, MessageStore, NewSession, Page, Receipt, Renewal, RequestKey, SearchQuery, SessionFilter,
-    SessionRecord, SessionStore, Stores, ToolCallRecord, TurnRecord, TurnStore, UnfinishedTurn, WaitingCall,
-    WaitingFor,
+    MessageRecord, MessageStore, NewFork, NewSession, Page, Receipt, Renewal, RequestKey, SearchQuery,
+    SessionFilter, SessionRecord, SessionStore, Stores, ToolCallRecord, TurnRecord, TurnStore,
+    UnfinishedTurn, WaitingCall, WaitingFor,
 };
 use loom_testkit::ManualClock;
 use tokio::runtime::Handle;
@@ -231,6 +231,10 @@ impl SessionStore for Faulty {
 
     async fn totals_by_agent(&self) -> Result<BTreeMap<AgentId, AgentTotals>, Error> {
         ask!(self.sessions.totals_by_agent())
+    }
+
+    async fn fork(&self, fork: NewFork) -> Result<SessionRecord, Error> {
+        ask!(self.sessions.fork(fork))
     }
 
     async fn delete(&self, id: &SessionId) -> Result<bool, Error> {

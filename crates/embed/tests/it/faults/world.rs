@@ -15,6 +15,7 @@ use loom_testkit::ManualClock;
 use serde_json::{Value, json};
 
 use super::dice::Dice;
+use super::hooks::Runs;
 
 /// How long a call may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,6 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// What one seed has of the world.
 pub(super) struct World {
     pub(super) clock: Arc<ManualClock>,
+    pub(super) hooks: Arc<Runs>,
     dice: Dice,
     calls: Mutex<Vec<Started>>,
     /// The calls that someone said did not happen, by turn and key: they run once more.
@@ -39,6 +41,7 @@ impl World {
     pub(super) fn new(seed: u64, clock: &Arc<ManualClock>) -> Arc<Self> {
         Arc::new(Self {
             clock: Arc::clone(clock),
+            hooks: Runs::new(seed, clock),
             dice: Dice::of(seed, "world"),
             calls: Mutex::default(),
             not_happened: Mutex::default(),
@@ -112,7 +115,7 @@ impl World {
     pub(super) fn violations(&self) -> Vec<String> {
         let calls = self.calls.lock().unwrap();
         let not_happened = self.not_happened.lock().unwrap();
-        let mut found = Vec::new();
+        let mut found = self.hooks.violations();
         let mut by_key: BTreeMap<_, Vec<&Started>> = BTreeMap::new();
         for call in calls.iter() {
             by_key.entry((call.effect.turn.to_string(), call.key.clone())).or_default().push(call);

@@ -40,6 +40,7 @@ pub(super) fn definition(config: AgentConfig) -> Result<AgentDefinition, Failure
         tools: config.tools.map(tools).transpose()?.flatten(),
         // Only files can say more of these.
         permissions: Permissions::default(),
+        hooks: Vec::new(),
         behavior,
         patterns,
         memory: Budgets::default(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loom_base::{ErrorCode, NanoUsd, SessionId};
+use loom_base::{ErrorCode, NanoUsd, SessionId, TurnId};
 use loom_llm::Usage;
 use loom_proto::v1::{CostInfo, LlmCost};
 use loom_store::Page;
@@ -71,6 +71,10 @@ pub(super) fn unsupported(field: &str, instead: &str) -> Failure {
 /// A session id that must be there.
 pub(super) fn session_id(text: &str) -> Result<SessionId, Failure> {
     text.parse().map_err(|error: loom_base::IdError| invalid("session_id", error.to_string()))
+}
+
+pub(super) fn turn_id(text: &str) -> Result<TurnId, Failure> {
+    text.parse().map_err(|error: loom_base::IdError| invalid("turn_id", error.to_string()))
 }
 
 /// Tokens and their price on the wire. Input counts what the cache served and took too, as clients expect.

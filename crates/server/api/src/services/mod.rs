@@ -30,7 +30,7 @@ use loom_proto::v1::{
     AnswerClarificationResponse, BackUpStoreRequest, BackUpStoreResponse, CancelTurnRequest,
     CancelTurnResponse, CleanUpStoreRequest, CleanUpStoreResponse, ConversationHistory, CreateAgentRequest,
     CreateSessionRequest, DeleteAgentRequest, DeleteAgentResponse, DeleteSessionRequest,
-    DeleteSessionResponse, DescribeStoreRequest, DescribeStoreResponse, GetAgentRequest,
+    DeleteSessionResponse, DescribeStoreRequest, DescribeStoreResponse, ForkSessionRequest, GetAgentRequest,
     GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetServerConfigRequest,
     GetSessionRequest, GetStorageStatusRequest, GetStorageStatusResponse, GetTraceRequest, HealthStatus,
     ListAgentsRequest, ListAgentsResponse, ListApprovalsRequest, ListApprovalsResponse, ListEffectsRequest,
@@ -143,6 +143,11 @@ impl LoomService for LoomApi {
     ) -> Result<Response<Self::ReplaySessionStream>, Status> {
         let principal = principal_of(&request);
         reply(self.session_replay(&request.into_inner(), principal).await)
+    }
+
+    async fn fork_session(&self, request: Request<ForkSessionRequest>) -> Result<Response<Session>, Status> {
+        let principal = principal_of(&request);
+        reply(self.session_fork(request.into_inner(), principal).await)
     }
 
     async fn cancel_turn(

@@ -7,13 +7,15 @@ use loom_base::MessageId;
 use loom_llm::Message as Content;
 use loom_proto::v1::{
     ConversationHistory, CreateSessionRequest, DeleteSessionRequest, DeleteSessionResponse,
-    GetConversationHistoryRequest, GetSessionRequest, ListSessionsRequest, ListSessionsResponse, Message,
-    Session, ToolCall,
+    ForkSessionRequest, GetConversationHistoryRequest, GetSessionRequest, ListSessionsRequest,
+    ListSessionsResponse, Message, Session, ToolCall,
 };
-use loom_runtime::SessionDraft;
-use loom_store::{MessageRecord, SessionFilter, SessionRecord, SessionState, ToolCallRecord};
+use loom_runtime::{ForkPoint, SessionDraft};
+use loom_store::{
+    MessageRecord, RESERVED_METADATA, SessionFilter, SessionRecord, SessionState, ToolCallRecord,
+};
 
-use super::convert::{cost, count, given, invalid, millis, page, session_id, unsupported};
+use super::convert::{cost, count, given, invalid, millis, page, positive, session_id, turn_id, unsupported};
 use super::{LoomApi, bounds};
 use crate::Failure;
 
@@ -29,6 +31,10 @@ impl LoomApi {
         bounds::name("name", &request.name)?;
         bounds::name("backend", &request.backend)?;
         bounds::map("metadata", &request.metadata)?;
+        if request.metadata.keys().any(|key| key.starts_with(RESERVED_METADATA)) {
+            let message = format!("keys that start with `{RESERVED_METADATA}` are Loom's own");
+            return Err(invalid("metadata", message));
+        }
         let draft = SessionDraft {
             name: request.name,
             backend: request.backend,
@@ -84,6 +90,24 @@ impl LoomApi {
             sessions: bounds::fitting(listed.items.into_iter().map(|record| self.session(record))),
             total_count,
         })
+    }
+
+    pub(super) async fn session_fork(
+        &self,
+        request: ForkSessionRequest,
+        principal: Principal,
+    ) -> Result<Session, Failure> {
+        let id = session_id(&request.session_id)?;
+        let at = match (positive("at", request.at)?, given(request.turn_id)) {
+            (None, None) => ForkPoint::Latest,
+            (Some(count), None) => ForkPoint::Turns(count),
+            (None, Some(turn)) => ForkPoint::Turn(turn_id(&turn)?),
+            (Some(_), Some(_)) => {
+                return Err(invalid("turn_id", "give either at or turn_id, not both"));
+            }
+        };
+        let model = given(request.model);
+        Ok(self.session(self.runtime.sessions().fork(&id, at, model, principal).await?))
     }
 
     pub(super) async fn session_delete(
@@ -142,12 +166,18 @@ impl LoomApi {
 
 fn message(record: MessageRecord, calls: &mut HashMap<MessageId, Vec<ToolCall>>) -> Message {
     let stored = record.message;
-    let said = Content { role: stored.role, content: stored.content };
+    let is_note = stored.content.is_empty() && !stored.beside.is_empty();
+    let content = if is_note { stored.beside } else { stored.content };
+    let said = Content { role: stored.role, content };
     let is_results =
         said.content.iter().any(|block| matches!(block, loom_llm::ContentBlock::ToolResult { .. }));
     Message {
         id: stored.id.to_string(),
-        role: if is_results { "tool".to_owned() } else { stored.role.as_str().to_owned() },
+        role: match (is_note, is_results) {
+            (true, _) => "hook".to_owned(),
+            (_, true) => "tool".to_owned(),
+            _ => stored.role.as_str().to_owned(),
+        },
         content: said.plain_text(),
         timestamp: stored.created_at.as_seconds(),
         tool_calls: calls.remove(&stored.id).unwrap_or_default(),

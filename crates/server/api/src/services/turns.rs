@@ -17,7 +17,7 @@ use loom_proto::v1::{
 use loom_runtime::{Cursor, MOST_STALLED, Progress, Running, TurnFailure, TurnRequest, WhenBusy};
 use loom_store::{IdempotencyKey, Page, RequestKey};
 
-use super::convert::{count, given, invalid, page, positive, session_id, unsupported};
+use super::convert::{count, given, invalid, page, positive, session_id, turn_id, unsupported};
 use super::progress::{Teller, context_state, metadata, report_cost, table_result};
 use super::{LoomApi, ProgressStream, principal_of};
 use crate::request::{IDEMPOTENCY_KEY, LAST_EVENT_ID};
@@ -151,10 +151,6 @@ impl LoomApi {
         });
         Ok(ListTurnsResponse { turns: turns.collect(), total_count: count(listed.total) })
     }
-}
-
-fn turn_id(text: &str) -> Result<TurnId, Failure> {
-    text.parse().map_err(|error: loom_base::IdError| invalid("turn_id", error.to_string()))
 }
 
 /// The place in `turn`'s feed that an event's id names.

@@ -221,6 +221,7 @@ impl LoomService for Fake {
         answer_clarification_question(AnswerClarificationRequest) -> AnswerClarificationResponse;
         create_session(CreateSessionRequest) -> Session;
         delete_session(DeleteSessionRequest) -> DeleteSessionResponse;
+        fork_session(ForkSessionRequest) -> Session;
         create_agent_from_config(CreateAgentRequest) -> AgentInfo;
         list_agents(ListAgentsRequest) -> ListAgentsResponse;
         get_agent(GetAgentRequest) -> AgentInfo;

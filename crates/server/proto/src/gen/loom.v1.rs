@@ -1379,6 +1379,23 @@ pub struct ReplaySessionRequest {
     #[prost(string, tag = "1")]
     pub session_id: ::prost::alloc::string::String,
 }
+/// Which session to fork, and after which turn.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForkSessionRequest {
+    /// The session.
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// How many of its turns the new session begins with, from 1; 0 means all that have ended, or up to `turn_id`.
+    #[prost(int32, tag = "2")]
+    pub at: i32,
+    /// The last turn that the new session begins with, by its id; in place of `at`.
+    #[prost(string, tag = "3")]
+    pub turn_id: ::prost::alloc::string::String,
+    /// The model that answers in the new session, by its provider's name for it; empty means the model that answers in this
+    /// one. The provider is the agent's.
+    #[prost(string, tag = "4")]
+    pub model: ::prost::alloc::string::String,
+}
 /// Which turn to stop.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelTurnRequest {
@@ -2088,7 +2105,7 @@ pub struct Message {
     /// Its id.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// Who wrote it: "user", "assistant" or "tool".
+    /// Who wrote it: "user", "assistant", "tool", or "hook" for a note that a hook put beside the conversation.
     #[prost(string, tag = "2")]
     pub role: ::prost::alloc::string::String,
     /// Its text.
@@ -3226,6 +3243,29 @@ pub mod loom_service_client {
                 .insert(GrpcMethod::new("loom.v1.LoomService", "ReplaySession"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Makes a session of the first turns of another, to go on from there: the same agent, the same conversation so far, and
+        /// nothing spent. Its metadata names where it came from.
+        pub async fn fork_session(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ForkSessionRequest>,
+        ) -> std::result::Result<tonic::Response<super::Session>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/ForkSession",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "ForkSession"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Returns the messages of a session, in order.
         pub async fn get_conversation_history(
             &mut self,
@@ -3862,6 +3902,12 @@ pub mod loom_service_server {
             tonic::Response<Self::ReplaySessionStream>,
             tonic::Status,
         >;
+        /// Makes a session of the first turns of another, to go on from there: the same agent, the same conversation so far, and
+        /// nothing spent. Its metadata names where it came from.
+        async fn fork_session(
+            &self,
+            request: tonic::Request<super::ForkSessionRequest>,
+        ) -> std::result::Result<tonic::Response<super::Session>, tonic::Status>;
         /// Returns the messages of a session, in order.
         async fn get_conversation_history(
             &self,
@@ -4798,6 +4844,51 @@ pub mod loom_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/ForkSession" => {
+                    #[allow(non_camel_case_types)]
+                    struct ForkSessionSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::ForkSessionRequest>
+                    for ForkSessionSvc<T> {
+                        type Response = super::Session;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ForkSessionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::fork_session(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ForkSessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

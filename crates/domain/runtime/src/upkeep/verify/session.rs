@@ -9,6 +9,7 @@ use loom_store::{MessageRecord, SessionReader, SessionRecord, StoredTurn};
 
 use super::{Findings, PAGE, turn};
 use crate::Error;
+use crate::notes::is_note;
 
 /// What the turns of a session say of it.
 #[derive(Default)]
@@ -18,6 +19,8 @@ struct Sums {
     cost: NanoUsd,
     /// The messages that events point to, with their turns.
     named: HashMap<MessageId, TurnId>,
+    /// Messages that came with a fork: no event of this session names them.
+    copied: u64,
     /// Whether all of its turns could be read, so that the sums say something.
     whole: bool,
 }
@@ -37,8 +40,11 @@ pub(super) async fn check(
     findings: &mut Findings<'_>,
 ) -> Result<(), Error> {
     let mut sums = check_turns(id, reader, findings).await?;
+    let session = reader.session().await?;
+    let origin = session.as_ref().ok().and_then(SessionRecord::origin);
+    sums.copied = origin.map_or(0, |origin| origin.messages);
     let messages = check_messages(id, reader, &mut sums, findings).await?;
-    match reader.session().await? {
+    match session {
         Ok(record) => compare(&record, &sums, messages, findings),
         Err(error) => findings.undecoded(format_args!("session {id}"), &error),
     }
@@ -136,7 +142,8 @@ fn check_message(record: &MessageRecord, sums: &mut Sums, findings: &mut Finding
         None => {
             let is_result = |block: &ContentBlock| matches!(block, ContentBlock::ToolResult { .. });
             let is_results = message.role == Role::User && message.content.iter().any(is_result);
-            if sums.whole && !is_results {
+            let has_name = is_results || is_note(message) || message.seq < sums.copied;
+            if sums.whole && !has_name {
                 findings.say(what, format_args!("no event of turn {} names it", record.turn));
             }
         }
