@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use loom_base::{CallId, EffectId, ErrorCode, MessageId, Timestamp};
 use loom_llm::FinishReason;
 
-use crate::HookPoint;
+use crate::{BudgetScope, HookPoint, Measure};
 
 /// Something to be done. Each with an [`EffectId`] is answered by exactly one event or one [`Effect::Cancel`].
 #[derive(Clone, Debug, PartialEq)]
@@ -141,8 +141,13 @@ pub enum Failure {
         /// Where.
         point: HookPoint,
     },
-    /// A budget beyond the turn's own is used up.
-    Budget,
+    /// A model call might have used more than a budget has left.
+    Budget {
+        /// Whose.
+        scope: BudgetScope,
+        /// Of what.
+        measure: Measure,
+    },
 }
 
 /// A limit of a turn.

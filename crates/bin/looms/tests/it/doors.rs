@@ -8,7 +8,7 @@ use crate::http::Http;
 use crate::serving::Serving;
 
 /// The routes of the HTTP API, as existing clients know them.
-const ROUTES: [(&str, Method, &str); 31] = [
+const ROUTES: [(&str, Method, &str); 33] = [
     ("Weave", Method::POST, "/v1/weave"),
     ("CancelTurn", Method::POST, "/v1/turns/{turnId}:cancel"),
     ("ListTurns", Method::GET, "/v1/turns"),
@@ -17,6 +17,7 @@ const ROUTES: [(&str, Method, &str); 31] = [
     ("ListApprovals", Method::GET, "/v1/approvals"),
     ("AnswerApproval", Method::POST, "/v1/approvals/{approvalId}:answer"),
     ("AnswerClarificationQuestion", Method::POST, "/v1/clarifications/{sessionId}/answer"),
+    ("ListBudgets", Method::GET, "/v1/budgets"),
     ("CreateSession", Method::POST, "/v1/sessions"),
     ("GetSession", Method::GET, "/v1/sessions/{sessionId}"),
     ("ListSessions", Method::GET, "/v1/sessions"),

@@ -25,6 +25,8 @@ fn all() -> String {
     for counter in [&metrics.turns, &metrics.llm_cost_nano_usd, &metrics.tool_calls, &metrics.requests] {
         counter.add(["a", "b"], 1);
     }
+    metrics.llm_estimated_cost_nano_usd.add(["a", "b"], 1);
+    metrics.budget_refusals.add(["a", "b"], 1);
     metrics.reloads.add(["a", "b"], 1);
     metrics.llm_calls.add(["a", "b", "c"], 1);
     metrics.llm_tokens.add(["a", "b", "c"], 1);

@@ -6,12 +6,12 @@ use std::time::Duration;
 use loom_agent::OnUnknown;
 use loom_memory::Budgets;
 
-use super::Places;
 use super::fields::{Section, Unbuilt};
 use super::llm::{self, COUNT};
 use super::permissions;
 use super::value::Value;
-use crate::{Behavior, LlmChoice, PatternChoice, Permissions};
+use super::{Places, budgets};
+use crate::{AgentBudgets, Behavior, LlmChoice, PatternChoice, Permissions};
 
 /// What an agent is, all but its name and notes.
 pub(super) struct Body {
@@ -21,6 +21,7 @@ pub(super) struct Body {
     pub(super) tools: Option<Vec<String>>,
     pub(super) permissions: Permissions,
     pub(super) behavior: Behavior,
+    pub(super) budgets: AgentBudgets,
     pub(super) patterns: PatternChoice,
     pub(super) memory: Budgets,
 }
@@ -125,6 +126,7 @@ pub(super) fn read(section: &mut Section<'_>, places: &mut Places) -> Body {
             .and_then(|value| permissions::read(&value))
             .unwrap_or_default(),
         behavior,
+        budgets: section.value("budgets").and_then(|value| budgets::read(&value)).unwrap_or_default(),
         patterns,
         memory: section
             .value("memory")

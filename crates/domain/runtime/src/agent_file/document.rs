@@ -130,6 +130,7 @@ fn definition(identity: Identity, body: Body, places: Places) -> Option<(AgentDe
         tools: body.tools,
         permissions: body.permissions,
         behavior: body.behavior,
+        budgets: body.budgets,
         patterns: body.patterns,
         memory: body.memory,
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use loom_llm::Sampling;
 use loom_memory::Budgets;
 use loom_proto::v1::{AgentConfig, BehaviorConfig, LlmConfig, MemoryConfig, PatternConfig, ToolsConfig};
-use loom_runtime::{AgentDefinition, Behavior, LlmChoice, PatternChoice, Permissions};
+use loom_runtime::{AgentBudgets, AgentDefinition, Behavior, LlmChoice, PatternChoice, Permissions};
 
 use super::bounds;
 use super::convert::{count, given, invalid, long, positive, unsupported};
@@ -40,6 +40,7 @@ pub(super) fn definition(config: AgentConfig) -> Result<AgentDefinition, Failure
         tools: config.tools.map(tools).transpose()?.flatten(),
         // Only files can say more of these.
         permissions: Permissions::default(),
+        budgets: AgentBudgets::default(),
         behavior,
         patterns,
         memory: Budgets::default(),
