@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use loom_base::{Clock, ErrorCode, IdSource, Secret};
-use loom_config::{Loaded, StorageBackend, Tracer};
+use loom_base::{Clock, ErrorCode, IdSource, NanoUsd, Secret};
+use loom_config::{Loaded, Per, ServerBudget, StorageBackend, Tracer};
 use loom_fabric::ExecutionBackend;
 use loom_llm::{Catalog, LlmProvider, Sampling};
 use loom_patterns::Source;
-use loom_runtime::{AgentDefinition, Error, ModelDefaults, Parts, Runtime, RuntimeLimits};
+use loom_runtime::{
+    AgentDefinition, Budget, Error, ModelDefaults, OnExceeded, Parts, Period, Runtime, RuntimeLimits,
+};
 use loom_telemetry::Metrics;
 use loom_tools::{Hook, Tool};
 use tokio_util::sync::CancellationToken;
@@ -90,6 +92,7 @@ impl Builder {
             sampling: Sampling { temperature: config.llm.temperature, ..Sampling::default() },
         };
         self.limits.lease = config.storage.lease();
+        self.limits.budget = server_budget(&config.budget);
         self.configured = Some(loaded);
         self
     }
@@ -326,6 +329,25 @@ impl Builder {
             metrics: Arc::clone(metrics),
             instance: instance.to_owned(),
         })
+    }
+}
+
+/// What all turns may use together.
+fn server_budget(budget: &ServerBudget) -> Budget {
+    Budget {
+        cost: budget.nano_usd().map(NanoUsd::from_nanos),
+        tokens: budget.tokens,
+        tool_calls: budget.tool_calls,
+        time: budget.time(),
+        period: match budget.per {
+            Per::Day => Period::Day,
+            Per::Month => Period::Month,
+            Per::Total => Period::Total,
+        },
+        on_exceeded: match budget.on_exceeded {
+            loom_config::OnExceeded::Stop => OnExceeded::Stop,
+            loom_config::OnExceeded::Degrade => OnExceeded::Degrade,
+        },
     }
 }
 

@@ -71,6 +71,7 @@ pub fn accept(session: &SessionRecord, number: u128, said: &str) -> Advance {
         }],
         calls: Vec::new(),
         spent: Spent::default(),
+        reserved: None,
         end: None,
         context_start: None,
         at: at(1),

@@ -14,7 +14,8 @@ pub use local::{
 };
 pub use people::{ApprovalAnswer, ApprovalCommand, EffectCommand, EffectOutcome, PageArgs, TurnCommand};
 pub use server::{
-    AgentCommand, ChatArgs, PatternQuery, ServerCommand, SessionCommand, ToolCommand, TraceCommand,
+    AgentCommand, BudgetCommand, ChatArgs, PatternQuery, ServerCommand, SessionCommand, ToolCommand,
+    TraceCommand,
 };
 
 use crate::Format;
@@ -90,6 +91,9 @@ pub enum Command {
     /// List the tool calls that wait for an approval, and approve or deny them
     #[command(subcommand)]
     Approval(ApprovalCommand),
+    /// List budgets, and what is left of them
+    #[command(subcommand)]
+    Budget(BudgetCommand),
     /// List, search, show and check patterns
     #[command(subcommand)]
     Pattern(PatternCommand),
@@ -166,6 +170,7 @@ impl Command {
             Self::Turn(command) => Task::Server(ServerCommand::Turn(command)),
             Self::Effect(command) => Task::Server(ServerCommand::Effect(command)),
             Self::Approval(command) => Task::Server(ServerCommand::Approval(command)),
+            Self::Budget(command) => Task::Server(ServerCommand::Budget(command)),
             Self::Trace(command) => Task::Server(ServerCommand::Trace(command)),
             Self::Tool(command) => Task::Server(ServerCommand::Tool(command)),
             Self::Health => Task::Server(ServerCommand::Health),

@@ -1,6 +1,7 @@
 //! How answers look: text for people, free of control characters that are not ours.
 
 pub(crate) mod amounts;
+pub(crate) mod budgets;
 pub(crate) mod catalog;
 pub(crate) mod columns;
 pub(crate) mod health;

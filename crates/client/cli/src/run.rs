@@ -8,18 +8,16 @@ use std::sync::Arc;
 
 use loom_grpc::{CONNECT_TIMEOUT, Client};
 use loom_proto::v1::{
-    DeleteAgentRequest, DeleteSessionRequest, ForkSessionRequest, GetAgentRequest,
-    GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetSessionRequest, ListAgentsRequest,
-    ListAgentsResponse, ListPatternsRequest, ListSessionsRequest, ListToolsRequest, ReloadAgentRequest,
+    DeleteAgentRequest, DeleteSessionRequest, ForkSessionRequest, GetAgentRequest, GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetSessionRequest, ListAgentsRequest, ListAgentsResponse, ListPatternsRequest, ListSessionsRequest, ListToolsRequest, ReloadAgentRequest, ListBudgetsRequest,
 };
 use prost::Message;
 
 use crate::ask::show_trace;
 use crate::chat::chat;
-use crate::render::{catalog, clean_line, health, sessions};
+use crate::render::{budgets, catalog, clean_line, health, sessions};
 use crate::{
-    AgentCommand, Error, Format, Io, PatternQuery, ServerCommand, SessionCommand, Style, ToolCommand,
-    TraceCommand, json, show_store,
+    AgentCommand, BudgetCommand, Error, Format, Io, PatternQuery, ServerCommand, SessionCommand, Style,
+    ToolCommand, TraceCommand, json, show_store,
 };
 
 /// The most agents on a page, as the API has it.
@@ -70,6 +68,13 @@ impl Call {
             ServerCommand::Turn(command) => self.turn(command, io).await,
             ServerCommand::Effect(command) => self.effect(command, io).await,
             ServerCommand::Approval(command) => self.approval(command, io).await,
+            ServerCommand::Budget(BudgetCommand::List { agent, session }) => {
+                let (agent_id, session_id) = (agent.unwrap_or_default(), session.unwrap_or_default());
+                let found = self.client.list_budgets(ListBudgetsRequest { agent_id, session_id }).await?;
+                self.show(&found, "ListBudgetsResponse", io, |style, out| {
+                    budgets::budgets(&found.budgets, style, out)
+                })
+            }
             ServerCommand::Pattern(query) => self.pattern(query, io).await,
             ServerCommand::Trace(TraceCommand::Show { id }) => {
                 show_trace(&self.client, &id, self.format, io).await.map(|_| ())

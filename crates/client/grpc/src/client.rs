@@ -76,6 +76,8 @@ calls! { CALL_TIMEOUT:
     answer_approval(AnswerApprovalRequest) -> AnswerApprovalResponse;
     /// Answers a question that the agent asks the user.
     answer_clarification_question(AnswerClarificationRequest) -> AnswerClarificationResponse;
+    /// Lists budgets, and what is left of them.
+    list_budgets(ListBudgetsRequest) -> ListBudgetsResponse;
     /// Starts a session.
     create_session(CreateSessionRequest) -> Session;
     /// Returns one session.

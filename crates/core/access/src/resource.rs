@@ -28,6 +28,8 @@ pub enum ResourceKind {
     Effect,
     /// A tool call that waits for an approval.
     Approval,
+    /// What turns may use together.
+    Budget,
     /// A pattern of the library.
     Pattern,
     /// A tool's definition.

@@ -29,6 +29,7 @@ const TABLE: &[Entry] = &[
     row("loom.v1.LoomService/ListApprovals", Action::Read, ResourceKind::Approval),
     row("loom.v1.LoomService/AnswerApproval", Action::Update, ResourceKind::Approval),
     row("loom.v1.LoomService/AnswerClarificationQuestion", Action::Update, ResourceKind::Turn),
+    row("loom.v1.LoomService/ListBudgets", Action::Read, ResourceKind::Budget),
     row("loom.v1.LoomService/CreateSession", Action::Create, ResourceKind::Session),
     row("loom.v1.LoomService/GetSession", Action::Read, ResourceKind::Session),
     row("loom.v1.LoomService/ListSessions", Action::Read, ResourceKind::Session),

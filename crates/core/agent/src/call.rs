@@ -34,6 +34,8 @@ pub enum CallKind {
     Question,
     /// Another agent works on it.
     Delegation,
+    /// The turn's budget is raised. Loom asks for it, not the model, which is told nothing.
+    Raise,
 }
 
 /// What policy says of a call.

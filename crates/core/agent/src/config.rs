@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use loom_base::{Deadline, EffectId, NanoUsd};
 
-use crate::Hooks;
+use crate::{Hooks, OnExceeded};
 
 /// Everything a turn is run by.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,13 @@ pub struct TurnConfig {
     /// The hooks that run, and where.
     #[serde(skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
+    /// What happens when a model call might use more tokens or money than the limits leave.
+    #[serde(skip_serializing_if = "is_default")]
+    pub on_exceeded: OnExceeded,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// When a turn stops for want of an answer.

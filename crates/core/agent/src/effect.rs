@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use loom_base::{CallId, EffectId, ErrorCode, MessageId, Timestamp};
 use loom_llm::FinishReason;
 
-use crate::{HookEntry, HookPoint};
+use crate::{BudgetScope, HookEntry, HookPoint, Measure};
 
 /// Something to be done. Each with an [`EffectId`] is answered by exactly one event or one [`Effect::Cancel`].
 #[derive(Clone, Debug, PartialEq)]
@@ -150,8 +150,13 @@ pub enum Failure {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Arc<str>>,
     },
-    /// A budget beyond the turn's own is used up.
-    Budget,
+    /// A model call might have used more than a budget has left.
+    Budget {
+        /// Whose.
+        scope: BudgetScope,
+        /// Of what.
+        measure: Measure,
+    },
 }
 
 /// A limit of a turn.

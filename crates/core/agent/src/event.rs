@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use loom_base::{MessageId, NanoUsd, Timestamp};
 use loom_llm::{FinishReason, Usage};
 
-use crate::{CallRequest, HookSaid};
+use crate::{BudgetScope, CallRequest, HookSaid, Measure};
 
 /// Something that happened, and when. Effects are named by their number within the turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,21 @@ pub enum EventKind {
         cost: NanoUsd,
         /// The tool calls in it, in order.
         calls: Vec<CallRequest>,
+        /// How many of them the budgets beyond the turn's own leave room for; `None` for all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        calls_granted: Option<u32>,
+    },
+    /// A stop cut the model call off, once or several times, and it is made again. Nobody said what it used, so it is taken
+    /// to have used what was reserved.
+    LlmLost {
+        /// The call, which goes on under this number.
+        effect: u32,
+        /// How often.
+        times: u32,
+        /// What was reserved each time.
+        usage: Usage,
+        /// What that costs.
+        cost: NanoUsd,
     },
     /// The model call failed.
     LlmFailed {
@@ -151,8 +166,27 @@ pub enum EventKind {
     },
     /// Someone wants the turn to stop.
     CancelRequested,
-    /// A budget beyond the turn's own is used up.
-    BudgetExceeded,
+    /// The model call was not made: it might have used more than a budget has left.
+    BudgetExceeded {
+        /// The call.
+        effect: u32,
+        /// Whose budget.
+        scope: BudgetScope,
+        /// Of what.
+        measure: Measure,
+        /// What someone is asked for, where policy says so; without it the turn ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        raise: Option<Box<RaiseRequest>>,
+    },
+}
+
+/// A request to raise the turn's budget.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RaiseRequest {
+    /// The message that it is stored with: the latest one.
+    pub message: MessageId,
+    /// It is stored, asked and settled as a call.
+    pub call: CallRequest,
 }
 
 /// What became of a call whose outcome was not known.
@@ -173,6 +207,8 @@ impl EventKind {
         match self {
             Self::LlmDone { effect, .. }
             | Self::LlmFailed { effect, .. }
+            | Self::LlmLost { effect, .. }
+            | Self::BudgetExceeded { effect, .. }
             | Self::ToolDone { effect, .. }
             | Self::ToolUnknown { effect }
             | Self::EffectResolved { effect, .. }
@@ -183,16 +219,33 @@ impl EventKind {
             | Self::Answered { effect }
             | Self::DelegateDone { effect, .. }
             | Self::CompactDone { effect, .. } => Some(*effect),
-            Self::UserMessage { .. } | Self::CancelRequested | Self::BudgetExceeded => None,
+            Self::UserMessage { .. } | Self::CancelRequested => None,
         }
     }
 
-    /// What the event says was used.
-    pub(crate) fn used(&self) -> Option<(Usage, NanoUsd)> {
+    /// What model calls that were cut off are taken to have used; nothing for another event.
+    pub fn lost(&self) -> (Usage, NanoUsd) {
+        let Self::LlmLost { times, usage, cost, .. } = self else {
+            return (Usage::default(), NanoUsd::ZERO);
+        };
+        let times = u64::from(*times);
+        let usage = Usage {
+            input: usage.input.saturating_mul(times),
+            output: usage.output.saturating_mul(times),
+            cache_read: usage.cache_read.saturating_mul(times),
+            cache_write: usage.cache_write.saturating_mul(times),
+        };
+        let nanos = cost.as_nanos().saturating_mul(i64::try_from(times).unwrap_or(i64::MAX));
+        (usage, NanoUsd::from_nanos(nanos))
+    }
+
+    /// What the event that answers an effect says was used, and whether that is an estimate.
+    pub(crate) fn used(&self) -> Option<(Usage, NanoUsd, bool)> {
         match self {
-            Self::LlmDone { usage, cost, .. }
-            | Self::LlmFailed { usage, cost, .. }
-            | Self::DelegateDone { usage, cost, .. } => Some((*usage, *cost)),
+            Self::LlmDone { usage, cost, estimated, .. } => Some((*usage, *cost, *estimated)),
+            Self::LlmFailed { usage, cost, .. } | Self::DelegateDone { usage, cost, .. } => {
+                Some((*usage, *cost, false))
+            }
             _ => None,
         }
     }

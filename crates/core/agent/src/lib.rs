@@ -15,20 +15,25 @@
 //! # Ok::<(), loom_agent::ProtocolError>(())
 //! ```
 
+mod budget;
 mod call;
 mod config;
 mod effect;
 mod event;
 mod hooks;
+mod ledger;
 mod outstanding;
 mod tool_phase;
 mod turn;
 mod working_time;
 
+pub use budget::{
+    Amounts, Budget, BudgetScope, Ceiling, Measure, ModelCall, OnExceeded, Period, Reserved, Window,
+};
 pub use call::{Call, CallKind, CallOutcome, CallRequest, CallState, Verdict};
 pub use config::{ApprovalTime, Backoff, Limits, OnUnknown, TurnConfig};
 pub use effect::{Effect, Failure, Limit, Outcome};
-pub use event::{Event, EventKind, Resolution};
+pub use event::{Event, EventKind, RaiseRequest, Resolution};
 pub use hooks::{HookEntry, HookOutcome, HookSaid, Hooks};
 pub use loom_tools::{HookPoint, OnFailure};
 pub use turn::{ProtocolError, RULES_VERSION, Spent, State, Turn};

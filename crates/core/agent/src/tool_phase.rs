@@ -4,9 +4,11 @@ use loom_base::EffectId;
 
 use crate::turn::Open;
 use crate::{
-    CallKind, CallOutcome, CallState, Effect, EventKind, Failure, HookPoint, OnUnknown, Outcome, Resolution,
-    State, Turn, Verdict,
+    CallKind, CallOutcome, CallState, Effect, EventKind, Failure, HookPoint, OnUnknown, Outcome, Resolution, State, Turn, Verdict, BudgetScope, Call, CallRequest, Measure,
 };
+
+/// A budget that someone may raise, and the attempt that is made then.
+type Raising = (BudgetScope, Measure, u32);
 
 impl Turn {
     /// Admits the calls of an answer: refuses what policy or a limit refuses, asks where it must ask, runs the rest.
@@ -20,7 +22,8 @@ impl Turn {
                 continue;
             }
             let limits = &self.config.limits;
-            if admitted >= limits.calls_per_answer || self.spent.tool_calls >= limits.tool_calls {
+            let granted = self.calls_granted.unwrap_or(u32::MAX).min(limits.calls_per_answer);
+            if admitted >= granted || self.spent.tool_calls >= limits.tool_calls {
                 self.settle(position, CallOutcome::OverLimit, effects);
                 continue;
             }
@@ -31,6 +34,23 @@ impl Turn {
             }
         }
         self.dispatch(effects);
+    }
+
+    /// Asks someone for a call that is Loom's own.
+    pub(crate) fn ask_for(&mut self, request: &CallRequest, effects: &mut Vec<Effect>) {
+        let (request, state) = (request.clone(), CallState::Pending);
+        self.calls = vec![Call { request, state, approval_expires_at: None }];
+        self.state = State::RunningTools;
+        self.request_approval(0, effects);
+    }
+
+    /// Goes on with the model call that a budget did not cover, or ends the turn.
+    fn after_raise(&mut self, (scope, measure, attempt): Raising, effects: &mut Vec<Effect>) {
+        if self.calls.iter().all(|call| call.state == CallState::Done(CallOutcome::Succeeded)) {
+            self.call_model(attempt, effects);
+        } else {
+            self.end(Outcome::Failed(Failure::Budget { scope, measure }), effects);
+        }
     }
 
     fn request_approval(&mut self, position: usize, effects: &mut Vec<Effect>) {
@@ -118,12 +138,20 @@ impl Turn {
                 self.settle(position, CallOutcome::Denied, effects);
                 continue;
             }
+            if self.calls[position].request.kind == CallKind::Raise {
+                self.raise();
+                self.settle(position, CallOutcome::Succeeded, effects);
+                continue;
+            }
             let effect = self.open(Open::Call(position));
             self.calls[position].state = self.begin(position, effect, effects);
             taken += usize::from(self.calls[position].state.takes_slot());
         }
         if self.calls.iter().all(|call| matches!(call.state, CallState::Done(_))) {
-            self.pass_hooks(HookPoint::AfterTools, effects);
+            match self.raising.take() {
+                Some(raising) => self.after_raise(raising, effects),
+                None => self.pass_hooks(HookPoint::AfterTools, effects),
+            }
         }
     }
 
@@ -131,7 +159,8 @@ impl Turn {
         let request = &self.calls[position].request;
         let call = request.id.clone();
         match request.kind {
-            CallKind::Tool => {
+            // A raise is settled at once, before it comes here.
+            CallKind::Tool | CallKind::Raise => {
                 effects.push(Effect::RunTool { effect, call });
                 CallState::Dispatched(effect.number)
             }

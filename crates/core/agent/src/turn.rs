@@ -1,6 +1,7 @@
 //! The turn: its state, and the model's half of its rules.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,10 @@ use loom_base::{EffectId, ErrorCode, MessageId, NanoUsd, Timestamp, TurnId};
 use loom_llm::{FinishReason, Usage};
 
 use crate::working_time::WorkingTime;
-use crate::{Call, CallState, Effect, Event, EventKind, Failure, HookPoint, Limit, Outcome, TurnConfig};
+use crate::{
+    BudgetScope, Call, CallState, Effect, Event, EventKind, Failure, HookPoint, Limit, Measure, OnExceeded,
+    Outcome, TurnConfig,
+};
 
 /// The version of the rules below. A change of behaviour raises it, and old turns replay under the old rules.
 pub const RULES_VERSION: u32 = 1;
@@ -66,6 +70,12 @@ pub struct Spent {
     pub model_calls: u32,
     /// Tool calls admitted.
     pub tool_calls: u32,
+    /// Of the tokens, those that no provider counted: Loom's estimates, or what was reserved for a call that a stop cut off.
+    pub estimated_tokens: u64,
+    /// Of the cost, that of these tokens.
+    pub estimated_cost: NanoUsd,
+    /// Time it has worked; waiting for people is not work.
+    pub worked: Duration,
 }
 
 /// An event that cannot happen in this state: a defect of the driver. The turn is unchanged.
@@ -116,8 +126,14 @@ pub struct Turn {
     pub(crate) calls: Vec<Call>,
     pub(crate) spent: Spent,
     answer: Option<(MessageId, FinishReason)>,
+    /// How many calls of the answer the budgets beyond the turn's own leave room for.
+    pub(crate) calls_granted: Option<u32>,
+    /// How often someone has raised its budget.
+    pub(crate) raised: u32,
+    /// Whose raise is waited for: the budget, and the attempt that is made after it.
+    pub(crate) raising: Option<(BudgetScope, Measure, u32)>,
     compacted: bool,
-    last_effect: u32,
+    pub(crate) last_effect: u32,
     pub(crate) open: BTreeMap<u32, Open>,
     settling: BTreeSet<u32>,
     /// When the latest event happened.
@@ -136,6 +152,9 @@ impl Turn {
             calls: Vec::new(),
             spent: Spent::default(),
             answer: None,
+            calls_granted: None,
+            raised: 0,
+            raising: None,
             compacted: false,
             last_effect: 0,
             open: BTreeMap::new(),
@@ -202,6 +221,7 @@ impl Turn {
     /// unchanged.
     pub fn apply(&mut self, event: &Event) -> Result<Vec<Effect>, ProtocolError> {
         let before = std::mem::replace(&mut self.now, event.at);
+        let was_over = self.outcome().is_some();
         let mut effects = Vec::new();
         let taken = match &event.kind {
             EventKind::UserMessage { .. } => self.start(&mut effects),
@@ -209,10 +229,7 @@ impl Turn {
                 self.end(Outcome::Cancelled, &mut effects);
                 Ok(())
             }
-            EventKind::BudgetExceeded => {
-                self.end(Outcome::Failed(Failure::Budget), &mut effects);
-                Ok(())
-            }
+            EventKind::LlmLost { effect, .. } => self.lose_call(*effect, &event.kind),
             answer => self.take_answer(answer, &mut effects),
         };
         if let Err(refused) = taken {
@@ -220,6 +237,9 @@ impl Turn {
             return Err(refused);
         }
         self.watch_time(&mut effects);
+        if !was_over {
+            self.spent.worked = self.worked();
+        }
         Ok(effects)
     }
 
@@ -250,8 +270,8 @@ impl Turn {
                 return Err(ProtocolError::DuplicateCall);
             }
         }
-        if let Some((usage, cost)) = answer.used() {
-            self.spend(usage, cost);
+        if let Some((usage, cost, estimated)) = answer.used() {
+            self.spend(usage, cost, estimated);
         }
         match open {
             Open::Call(position) => self.take_call_answer(number, position, answer, effects),
@@ -262,7 +282,10 @@ impl Turn {
 
     fn is_answered_by(&self, open: Open, answer: &EventKind) -> bool {
         match open {
-            Open::Llm => matches!(answer, EventKind::LlmDone { .. } | EventKind::LlmFailed { .. }),
+            Open::Llm => matches!(
+                answer,
+                EventKind::LlmDone { .. } | EventKind::LlmFailed { .. } | EventKind::BudgetExceeded { .. }
+            ),
             Open::Backoff(_) | Open::Deadline(_) => matches!(answer, EventKind::TimerFired { .. }),
             Open::Hook => matches!(answer, EventKind::HookDone { .. }),
             Open::Compaction => matches!(answer, EventKind::CompactDone { .. }),
@@ -273,7 +296,8 @@ impl Turn {
     fn take_model_answer(&mut self, number: u32, answer: &EventKind, effects: &mut Vec<Effect>) {
         self.open.remove(&number);
         match (answer, self.state.clone()) {
-            (EventKind::LlmDone { message, finish, calls, .. }, _) => {
+            (EventKind::LlmDone { message, finish, calls, calls_granted, .. }, _) => {
+                self.calls_granted = *calls_granted;
                 self.spent.model_calls += 1;
                 self.compacted = false;
                 self.answer = Some((*message, *finish));
@@ -284,6 +308,17 @@ impl Turn {
             }
             (EventKind::LlmFailed { .. }, State::AwaitingLlm { attempt, .. }) => {
                 self.model_failed(number, attempt, answer, effects);
+            }
+            (
+                EventKind::BudgetExceeded { scope, measure, raise: Some(raise), .. },
+                State::AwaitingLlm { attempt, .. },
+            ) => {
+                self.raising = Some((*scope, *measure, attempt));
+                self.ask_for(&raise.call, effects);
+            }
+            (EventKind::BudgetExceeded { scope, measure, .. }, _) => {
+                let failure = Failure::Budget { scope: *scope, measure: *measure };
+                self.end(Outcome::Failed(failure), effects);
             }
             (EventKind::TimerFired { .. }, State::AwaitingBackoff { effect, attempt })
                 if effect == number =>
@@ -350,6 +385,9 @@ impl Turn {
         let limits = &self.config.limits;
         if self.spent.model_calls >= limits.model_calls {
             Some(Limit::ModelCalls)
+        } else if self.config.on_exceeded == OnExceeded::Ask {
+            // Someone is asked before the next call.
+            None
         } else if limits.tokens.is_some_and(|most| self.spent.usage.total() >= most) {
             Some(Limit::Tokens)
         } else if limits.cost.is_some_and(|most| self.spent.cost >= most) {
@@ -387,15 +425,10 @@ impl Turn {
 
     fn settle_late(&mut self, number: u32, answer: &EventKind) {
         if self.settling.remove(&number)
-            && let Some((usage, cost)) = answer.used()
+            && let Some((usage, cost, estimated)) = answer.used()
         {
-            self.spend(usage, cost);
+            self.spend(usage, cost, estimated);
         }
-    }
-
-    fn spend(&mut self, usage: Usage, cost: NanoUsd) {
-        self.spent.usage += usage;
-        self.spent.cost += cost;
     }
 }
 

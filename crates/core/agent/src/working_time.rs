@@ -45,6 +45,11 @@ impl Turn {
         }
     }
 
+    /// How long it has worked by now.
+    pub(crate) fn worked(&self) -> Duration {
+        self.work.used + self.work.since.map_or(Duration::ZERO, |since| self.now.since(since))
+    }
+
     /// When the turn is out of time, as far as is known now; `None` while nothing says so.
     pub fn out_of_time_at(&self) -> Option<Timestamp> {
         let limits = &self.config.limits;

@@ -209,6 +209,10 @@ error_codes! {
     LlmInvalidResponse "LOOM_LLM_INVALID_RESPONSE" Unavailable Later;
     /// The turn used up one of its limits before it had an answer.
     TurnLimit "LOOM_TURN_LIMIT" ResourceExhausted Never;
+    /// What is left of a budget does not cover what the next model call may use.
+    BudgetExceeded "LOOM_BUDGET_EXCEEDED" ResourceExhausted Never;
+    /// A budget of money holds for a model whose price is not known.
+    BudgetUnpriced "LOOM_BUDGET_UNPRICED" FailedPrecondition Never;
     /// A backend does not answer.
     BackendUnavailable "LOOM_BACKEND_UNAVAILABLE" Unavailable Later;
     /// A tool call failed.

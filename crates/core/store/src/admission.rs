@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use loom_agent::Spent;
+use loom_agent::{Reserved, Spent};
 use loom_base::{SessionId, TurnId};
 use loom_llm::Usage;
 use uuid::Uuid;
@@ -30,8 +30,12 @@ pub struct TurnHead {
     pub events: u32,
     /// What it has used.
     pub spent: Spent,
+    /// What it holds back.
+    pub reserved: Option<Reserved>,
     /// Whether it has ended.
     pub ended: bool,
+    /// Whether the batch ends it.
+    pub ends: bool,
     /// Whether the batch changes it.
     pub touched: bool,
 }
@@ -49,6 +53,8 @@ pub struct SessionHead {
     pub tokens: [i64; 4],
     /// What they cost, in nano-dollars.
     pub cost: i64,
+    /// What else it adds, in the order of [`others`].
+    pub others: [i64; 4],
     /// Its new `context_start`, when that moves.
     pub context_start: Option<u64>,
     /// When the batch last changes it, in microseconds.
@@ -66,6 +72,7 @@ impl SessionHead {
             turns: 0,
             tokens: [0; 4],
             cost: 0,
+            others: [0; 4],
             context_start: None,
             last_active: i64::MIN,
             touched: false,
@@ -80,6 +87,10 @@ impl SessionHead {
             *total += now - then;
         }
         self.cost += step.spent.cost.as_nanos() - before.cost.as_nanos();
+        let moved = others(&step.spent).into_iter().zip(others(&before));
+        for (total, (now, then)) in self.others.iter_mut().zip(moved) {
+            *total += now - then;
+        }
         self.context_start = step.context_start.or(self.context_start);
         self.last_active = self.last_active.max(step.at.as_micros());
         self.touched = true;
@@ -115,14 +126,16 @@ impl Heads {
         }
         check(step, turn.as_deref(), session)?;
         let before = turn.as_ref().map_or_else(Spent::default, |turn| turn.spent);
-        let had_ended = turn.as_ref().is_some_and(|turn| turn.ended);
+        let (had_ended, ends) = turn.as_ref().map_or((false, false), |turn| (turn.ended, turn.ends));
         session.move_on(step, before, had_ended);
         let events = u32::try_from(step.events.len()).unwrap_or(u32::MAX);
         let head = TurnHead {
             session: step.session.clone(),
             events: step.expected_seq.saturating_add(events),
             spent: step.spent,
+            reserved: step.reserved,
             ended: had_ended || step.end.is_some(),
+            ends: ends || (step.end.is_some() && !had_ended),
             touched: true,
         };
         self.turns.insert(step.turn, head);
@@ -153,6 +166,14 @@ fn check(step: &Advance, turn: Option<&TurnHead>, session: &SessionHead) -> Resu
         return conflict(format!("the conversation of session {}", step.session));
     }
     Ok(())
+}
+
+/// What else is counted, as it is stored: tool calls, estimated tokens, their cost in nano-dollars, microseconds of work.
+pub fn others(spent: &Spent) -> [i64; 4] {
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let worked = i64::try_from(spent.worked.as_micros()).unwrap_or(i64::MAX);
+    let estimated = (number(spent.estimated_tokens), spent.estimated_cost.as_nanos());
+    [i64::from(spent.tool_calls), estimated.0, estimated.1, worked]
 }
 
 /// The counts as they are stored: input, output, cache reads, cache writes.

@@ -4,6 +4,7 @@
 //! need a store of their own each, so that they may count what is in it.
 
 mod agents;
+mod budgets;
 mod calls;
 mod fixture;
 mod forks;
@@ -67,6 +68,7 @@ cases! {
         search_keeps_to_its_session_and_limit the_better_fit_comes_first;
     agents: versions_follow_each_other a_name_belongs_to_one_agent deletion_keeps_versions_and_frees_the_name;
     spans: spans_are_told_by_trace;
+    budgets: what_turns_use_is_counted_and_outlives_them room_is_lent_once;
     leases: a_session_is_claimed_with_its_epoch unfinished_sessions_are_claimed_once
         one_who_leaves_gives_its_sessions_back;
     upkeep: what_is_stored_is_counted a_session_is_read_row_by_row_at_one_moment

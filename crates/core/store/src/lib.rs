@@ -5,6 +5,7 @@
 
 pub mod admission;
 mod agent;
+mod budget;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
@@ -22,6 +23,7 @@ pub mod words;
 use std::sync::Arc;
 
 pub use agent::{AgentRecord, AgentSource, AgentStore};
+pub use budget::{Borrow, BudgetKey, BudgetStore, BudgetUsage, Lent};
 pub use error::Error;
 pub use fork::{Copied, ForkPlan, ForkPoint, Forkable, NewFork, Origin, RESERVED_METADATA};
 pub use health::{HealthStore, PoolUse, StoreKind, StoreStatus};
@@ -54,6 +56,8 @@ pub struct Stores {
     pub spans: Arc<dyn SpanStore>,
     /// Which of those that share the database owns a session.
     pub leases: Arc<dyn LeaseStore>,
+    /// What budgets count.
+    pub budgets: Arc<dyn BudgetStore>,
     /// Whether all that works.
     pub health: Arc<dyn HealthStore>,
     /// What looks after all of it.

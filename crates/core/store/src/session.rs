@@ -1,6 +1,7 @@
 //! Conversations.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,14 @@ pub struct SessionTotals {
     pub usage: Usage,
     /// What they cost.
     pub cost: NanoUsd,
+    /// Tool calls.
+    pub tool_calls: u64,
+    /// Of the tokens, those that no provider counted.
+    pub estimated_tokens: u64,
+    /// Of the cost, that of these tokens.
+    pub estimated_cost: NanoUsd,
+    /// Time that the turns worked.
+    pub worked: Duration,
 }
 
 /// A stored session.

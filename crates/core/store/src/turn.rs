@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use loom_agent::{CallOutcome, Event, Outcome, Resolution, Spent, TurnConfig};
+use loom_agent::{CallOutcome, Event, Outcome, Reserved, Resolution, Spent, TurnConfig};
 use loom_base::{AgentId, CallId, Digest, EffectId, MessageId, SessionId, Timestamp, TraceId, TurnId};
 use loom_tools::EffectClass;
 
@@ -245,6 +245,8 @@ pub struct Advance {
     pub calls: Vec<CallChange>,
     /// What the turn has used so far; the session's totals move by the difference to what was stored.
     pub spent: Spent,
+    /// What the turn holds back from now on; `None` for nothing.
+    pub reserved: Option<Reserved>,
     /// How it ended, with the last append.
     pub end: Option<TurnEnd>,
     /// The session's new `context_start`, when it moves.
@@ -267,6 +269,8 @@ pub struct TurnRecord {
     pub accepted: NewTurn,
     /// What it has used.
     pub spent: Spent,
+    /// What it holds back.
+    pub reserved: Option<Reserved>,
     /// How it ended, once it has.
     pub end: Option<TurnEnd>,
     /// How often it was taken up again after a stop.

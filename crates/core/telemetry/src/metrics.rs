@@ -112,6 +112,10 @@ pub struct Metrics {
     pub llm_tokens: Counter<3>,
     /// Labels: provider, model.
     pub llm_cost_nano_usd: Counter<2>,
+    /// Labels: provider, model.
+    pub llm_estimated_cost_nano_usd: Counter<2>,
+    /// Labels: scope, measure.
+    pub budget_refusals: Counter<2>,
     /// Labels: tool, outcome.
     pub tool_calls: Counter<2>,
     /// Labels: tool.
@@ -144,6 +148,8 @@ impl Metrics {
             llm_seconds: histogram(of, metric::LLM_SECONDS, ["provider", "model"]),
             llm_tokens: counter(of, metric::LLM_TOKENS, ["provider", "model", "kind"]),
             llm_cost_nano_usd: counter(of, metric::LLM_COST, ["provider", "model"]),
+            llm_estimated_cost_nano_usd: counter(of, metric::LLM_ESTIMATED_COST, ["provider", "model"]),
+            budget_refusals: counter(of, metric::BUDGET_REFUSALS, ["scope", "measure"]),
             tool_calls: counter(of, metric::TOOL_CALLS, ["tool", "outcome"]),
             tool_seconds: histogram(of, metric::TOOL_SECONDS, ["tool"]),
             hook_runs: counter(of, metric::HOOK_RUNS, ["hook", "outcome"]),

@@ -139,6 +139,10 @@ names! {
         LLM_TOKENS "loom_llm_tokens";
         /// What models cost in nano-dollars, by provider and model.
         LLM_COST "loom_llm_cost_nano_usd";
+        /// What of that nobody measured, of turns that ended, in nano-dollars, by provider and model.
+        LLM_ESTIMATED_COST "loom_llm_estimated_cost_nano_usd";
+        /// Model calls not made because a budget did not cover what they might use, by scope and measure.
+        BUDGET_REFUSALS "loom_budget_refusals";
         /// Tool calls ended, by tool and outcome.
         TOOL_CALLS "loom_tool_calls";
         /// Seconds that a tool call took, by tool.

@@ -130,15 +130,19 @@ fn turn_config(
     deadline: Option<Deadline>,
     hooks: Hooks,
 ) -> TurnConfig {
-    let behavior = &definition.behavior;
+    let (behavior, budget) = (&definition.behavior, &definition.budgets.turn);
     TurnConfig {
         limits: Limits {
             model_calls: request
                 .max_rounds
                 .map_or(behavior.max_turns, |rounds| rounds.min(behavior.max_turns)),
-            tool_calls: behavior.max_tool_executions,
+            tool_calls: behavior
+                .max_tool_executions
+                .min(u32::try_from(budget.tool_calls.unwrap_or(u64::MAX)).unwrap_or(u32::MAX)),
             calls_per_answer: behavior.max_iterations,
-            time: Some(behavior.timeout),
+            time: Some(behavior.timeout.min(budget.time.unwrap_or(Duration::MAX))),
+            tokens: budget.tokens,
+            cost: budget.cost,
             deadline,
             ..Limits::default()
         },
@@ -146,6 +150,7 @@ fn turn_config(
         on_unknown: behavior.on_unknown,
         approval_time: ApprovalTime(definition.permissions.approval_time),
         hooks,
+        on_exceeded: budget.on_exceeded,
     }
 }
 

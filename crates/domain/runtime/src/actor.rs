@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use loom_agent::Amounts;
 use loom_base::{ErrorCode, FailPoint, SessionId, Timestamp, TurnId};
 use loom_memory::{PastTurn, Recent};
 use loom_store::{Journal, NewSession, NewTurn, SessionRecord};
@@ -14,7 +15,7 @@ use loom_store::{Journal, NewSession, NewTurn, SessionRecord};
 use crate::accept::Prepared;
 use crate::command::{Command, Inbox};
 use crate::core::Core;
-use crate::drive::{Drive, Driven, Over, Signals, Start, turn_outcome_name};
+use crate::drive::{Drive, Driven, Lost, Signals, Start, TurnBudgets};
 use crate::lease::Lease;
 use crate::restore::{self, Loaded};
 use crate::sessions::{Actors, RunningTurn, cancelled_before_start, shutting_down};
@@ -195,7 +196,12 @@ impl Actor {
             return drop(reply.send(Err(error)));
         }
         let turn = TurnId::new(&*self.core.ids);
+        let used = loaded.as_ref().map(|state| state.used).unwrap_or_default();
         let prepared = match self.prepare(loaded.as_ref(), turn, &request, asked_at) {
+            Ok(prepared) => self.with_budgets(prepared, used).await,
+            Err(error) => Err(error),
+        };
+        let (prepared, budgets) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return drop(reply.send(Err(error))),
         };
@@ -209,7 +215,8 @@ impl Actor {
         };
         let span = self.span(turn, &prepared, request.detailed_trace);
         // On the heap, so that a session that waits is small.
-        if Box::pin(self.run_turn(&mut state, turn, *request, prepared, reply)).instrument(span).await {
+        let asked = (*request, reply);
+        if Box::pin(self.run_turn(&mut state, turn, asked, (prepared, budgets))).instrument(span).await {
             *loaded = Some(state);
         }
     }
@@ -243,7 +250,8 @@ impl Actor {
         let claimed = self.core.membership.claim(&self.id).await?;
         let (lease, epoch) = claimed.ok_or_else(|| Error::session_not_found(&self.id))?;
         let record = SessionRecord { epoch, ..record };
-        Ok(Loaded { lease, record, recent: Recent::default(), unfinished: None, is_new: true })
+        let (used, recent) = (Amounts::default(), Recent::default());
+        Ok(Loaded { lease, record, used, recent, unfinished: None, is_new: true })
     }
 
     fn prepare(
@@ -263,6 +271,16 @@ impl Actor {
         };
         let session = stored.map(|state| &state.record);
         Prepared::new(&self.core, agent, turn, request, asked_at, session)
+    }
+
+    /// What the turn may use, fixed at this moment too.
+    async fn with_budgets(
+        &self,
+        mut prepared: Prepared,
+        used: Amounts,
+    ) -> Result<(Prepared, Box<TurnBudgets>), Error> {
+        let budgets = TurnBudgets::open(&self.core, &mut prepared, used).await?;
+        Ok((prepared, Box::new(budgets)))
     }
 
     /// The session's agent; another one named in the request is an error.
@@ -289,9 +307,8 @@ impl Actor {
         &mut self,
         state: &mut Loaded,
         turn: TurnId,
-        request: TurnRequest,
-        prepared: Prepared,
-        reply: oneshot::Sender<Result<Running, Error>>,
+        (request, reply): (TurnRequest, oneshot::Sender<Result<Running, Error>>),
+        (prepared, budgets): (Prepared, Box<TurnBudgets>),
     ) -> bool {
         let accepted = prepared.record(&request);
         let turns = Arc::clone(&self.core.stores.turns);
@@ -307,7 +324,7 @@ impl Actor {
         let feed = Arc::clone(&running.feed);
         let mut reply = Some(reply);
         let driven = self
-            .drive(state, steps, prepared, accepted, running)
+            .drive(state, steps, (prepared, budgets), accepted, running)
             .run(&request.query, |running| {
                 if let Some(reply) = reply.take() {
                     // A caller that went away does not stop its turn.
@@ -350,6 +367,13 @@ impl Actor {
         let prepared = Prepared::again(&self.core, agent, &journal.turn)?;
         let messages = restore::messages_of(&self.core, &journal).await?;
         let turns = Arc::clone(&self.core.stores.turns);
+        let of_others = state.used.minus(Amounts::from(&journal.turn.spent));
+        // Before it is counted as taken up: the store then counts the call that was cut off and the one that is made again.
+        let reserved = journal.turn.reserved;
+        let lost = Lost::of(reserved, journal.turn.stalled + 1);
+        let spent = &journal.turn.spent;
+        let budgets =
+            TurnBudgets::open_again(&self.core, &prepared, of_others, spent, lost, reserved).await?;
         let recovered = turns.recover(&self.id, record.epoch, turn).await?;
         FailPoint::RecoverAfterClaim.pass();
         tracing::warn!(turn.id = %turn, session.id = %self.id, attempt = recovered.recoveries,
@@ -360,8 +384,8 @@ impl Actor {
         let running = self.running(turn, &prepared, Feed::new(recovered.recoveries, false), cancel);
         let feed = Arc::clone(&running.feed);
         let span = self.span(turn, &prepared, false);
-        let drive = self.drive(state, steps, prepared, accepted, running);
-        let driven = drive.resume(&journal, messages).instrument(span).await;
+        let drive = self.drive(state, steps, (prepared, Box::new(budgets)), accepted, running);
+        let driven = drive.resume(&journal, messages, lost).instrument(span).await;
         self.finish(state, &feed, driven).map(drop)
     }
 
@@ -381,7 +405,7 @@ impl Actor {
         &'a mut self,
         state: &'a mut Loaded,
         steps: Steps,
-        prepared: Prepared,
+        (prepared, budgets): (Prepared, Box<TurnBudgets>),
         accepted: NewTurn,
         running: Running,
     ) -> Drive<'a> {
@@ -396,6 +420,7 @@ impl Actor {
             steps,
             prepared,
             accepted,
+            budgets,
             running,
             signals: Signals { cancel, stop, closing: self.closing.clone(), park, inbox: &mut self.inbox },
         })
@@ -406,8 +431,9 @@ impl Actor {
         self.running.set(None);
         match driven {
             Ok(Driven::Over(over)) => {
-                publish(&self.core, &over);
+                ending::publish(&self.core, &over);
                 state.record.next_message = over.next_message;
+                state.used = over.session_used;
                 state.is_new = false;
                 let agent = self.core.agents.known(&state.record.agent);
                 let l1 = agent
@@ -427,28 +453,4 @@ impl Actor {
             }
         }
     }
-}
-
-/// Tells the feed how the turn ended, and counts it.
-fn publish(core: &Core, over: &Over) {
-    let Over { story, accepted, end, agent_name, .. } = over;
-    let report = ending::report(accepted, story, end);
-    let outcome = turn_outcome_name(&end.outcome);
-    core.metrics.turns.add([agent_name, outcome], 1);
-    core.metrics.turn_seconds.observe([agent_name], report.duration);
-    let usage = report.spent.usage;
-    tracing::info!(
-        outcome,
-        llm.provider = %report.provider,
-        llm.model = %report.model,
-        llm.input_tokens = usage.input + usage.cache_read + usage.cache_write,
-        llm.output_tokens = usage.output,
-        llm.cost_usd = report.cost().as_dollars(),
-        llm.latency_ms = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
-        model_calls = report.spent.model_calls,
-        tool_calls = report.spent.tool_calls,
-        pattern = accepted.pattern.as_ref().map(|used| used.name.as_str()),
-        "turn ended"
-    );
-    story.tell_end(accepted, end);
 }

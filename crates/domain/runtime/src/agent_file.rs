@@ -3,6 +3,7 @@
 //! A key is honoured or refused with its place, never ignored. `docs/reference/agent-file.md` lists them all.
 
 mod body;
+mod budgets;
 mod document;
 mod error;
 mod fields;

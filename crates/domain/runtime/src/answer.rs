@@ -22,6 +22,8 @@ pub(crate) struct Answer {
     order: Vec<CallId>,
     works: HashMap<CallId, Work>,
     results: HashMap<CallId, ContentBlock>,
+    /// Whether the calls are Loom's own, so that the model is told nothing of them.
+    is_own: bool,
 }
 
 /// One call of it.
@@ -103,8 +105,25 @@ impl Answer {
         answer
     }
 
+    /// A call of Loom's own, which is stored with `message`.
+    pub(crate) fn own(message: MessageId, request: &CallRequest, input: Value) -> Self {
+        let mut answer = Self { is_own: true, ..Self::empty(message) };
+        let work = Work {
+            name: Arc::clone(&request.tool),
+            input: Arc::new(input),
+            class: request.class,
+            tool: None,
+            started_at: None,
+            refusal: None,
+            output: None,
+        };
+        answer.order.push(request.id.clone());
+        answer.works.insert(request.id.clone(), work);
+        answer
+    }
+
     fn empty(message: MessageId) -> Self {
-        Self { message, order: Vec::new(), works: HashMap::new(), results: HashMap::new() }
+        Self { message, order: Vec::new(), works: HashMap::new(), results: HashMap::new(), is_own: false }
     }
 
     pub(crate) fn work(&self, call: &CallId) -> Option<&Work> {
@@ -182,6 +201,9 @@ impl Answer {
 
     /// One result for each call, in the answer's order; `None` when it has no calls.
     pub(crate) fn into_results(mut self) -> Option<Vec<ContentBlock>> {
+        if self.is_own {
+            return None;
+        }
         let results: Vec<_> = self.order.iter().filter_map(|call| self.results.remove(call)).collect();
         (!results.is_empty()).then_some(results)
     }

@@ -9,6 +9,7 @@ use loom_store::{CallChange, EndNotes, Journal, SessionRecord, TurnEnd};
 use loom_tools::ToolSet;
 
 use crate::core::Core;
+use crate::drive::Lost;
 use crate::step::{Draughted, Steps};
 use crate::story::Story;
 use crate::{Error, Feed, restore};
@@ -24,13 +25,23 @@ pub(crate) async fn close(core: &Core, record: &SessionRecord, journal: &Journal
     let mut story = Story::new(id, config, feed, MOST_RESULT_BYTES);
     story.replay(journal, messages, &ToolSet::default())?;
     let at = core.clock.now();
+    let asked = story.turn.outstanding_effects(at);
+    let asked = asked.iter().find(|effect| matches!(effect, Effect::CallLlm { .. })).and_then(Effect::opens);
+    let lost = asked.zip(Lost::of(journal.turn.reserved, journal.turn.stalled + 1));
+    let lost = lost.map(|(effect, lost)| Event::new(at, lost.event(effect)));
     let cancel = Event::new(at, EventKind::CancelRequested);
     let refused =
         |error| Error::new(ErrorCode::StoreCorrupt, format!("the journal of {id} does not replay: {error}"));
+    if let Some(lost) = &lost {
+        story.lose(lost).map_err(refused)?;
+    }
     let effects = story.apply(&cancel).map_err(refused)?;
     let events = u32::try_from(journal.events.len()).unwrap_or(u32::MAX);
     let turns = Arc::clone(&core.stores.turns);
     let mut steps = Steps::new(turns, record.id.clone(), record.epoch, id, events, record.next_message);
+    if let Some(lost) = lost {
+        steps.event(lost);
+    }
     steps.event(cancel);
     for effect in &effects {
         if let Effect::Settled { call } = effect
@@ -49,7 +60,8 @@ pub(crate) async fn close(core: &Core, record: &SessionRecord, journal: &Journal
         }
     }
     steps.end(TurnEnd { outcome: Outcome::Cancelled, ended_at: at, notes: EndNotes::default() });
-    steps.commit(&*core.ids, *story.turn.spent(), at).await?;
+    steps.commit(&*core.ids, *story.turn.spent(), None, at).await?;
+    core.budgets.ended(&journal.turn.accepted.agent, &[]);
     tracing::warn!(turn.id = %id, session.id = %record.id, "a turn that could not be taken up was cancelled");
     Ok(())
 }

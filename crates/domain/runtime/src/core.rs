@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use loom_agent::Budget;
 use loom_base::{Clock, ErrorCode, IdSource, NanoUsd};
 use loom_llm::{Catalog, LlmProvider, ModelInfo, Providers, Sampling, Usage};
 use loom_store::Stores;
 use loom_telemetry::Metrics;
 use tokio_util::task::TaskTracker;
 
+use crate::budgets::Budgets;
 use crate::lease::Membership;
 use crate::{AgentDefinition, Agents, Error};
 
@@ -38,11 +40,14 @@ pub struct RuntimeLimits {
     pub idle: Duration,
     /// How long this Loom may be silent before others that share its store take its sessions.
     pub lease: Duration,
+    /// What all turns may use together.
+    pub budget: Budget,
 }
 
 impl Default for RuntimeLimits {
     fn default() -> Self {
-        Self { queue: 16, idle: Duration::from_mins(5), lease: Duration::from_secs(10) }
+        let (idle, lease) = (Duration::from_mins(5), Duration::from_secs(10));
+        Self { queue: 16, idle, lease, budget: Budget::default() }
     }
 }
 
@@ -50,6 +55,7 @@ impl Default for RuntimeLimits {
 pub(crate) struct Core {
     pub(crate) stores: Stores,
     pub(crate) membership: Membership,
+    pub(crate) budgets: Budgets,
     pub(crate) agents: Arc<Agents>,
     pub(crate) providers: Arc<dyn Providers>,
     pub(crate) catalog: Catalog,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use loom_agent::{Limits, OnUnknown};
+use loom_agent::{Budget, Limits, OnUnknown};
 use loom_llm::Sampling;
 use loom_memory::Budgets;
 
@@ -44,6 +44,9 @@ pub struct AgentDefinition {
     /// When its turns stop.
     #[serde(default)]
     pub behavior: Behavior,
+    /// What its turns may use.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub budgets: AgentBudgets,
     /// How patterns guide it.
     #[serde(default)]
     pub patterns: PatternChoice,
@@ -66,10 +69,23 @@ impl AgentDefinition {
             permissions: Permissions::default(),
             hooks: Vec::new(),
             behavior: Behavior::default(),
+            budgets: AgentBudgets::default(),
             patterns: PatternChoice::default(),
             memory: Budgets::default(),
         }
     }
+}
+
+/// What an agent's turns may use.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgentBudgets {
+    /// Each turn, besides what [`Behavior`] says.
+    pub turn: Budget,
+    /// All turns of one session.
+    pub session: Budget,
+    /// All its turns.
+    pub agent: Budget,
 }
 
 /// Which model answers, and how. What is `None` comes from the configuration.

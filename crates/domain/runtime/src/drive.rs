@@ -4,6 +4,7 @@
 //! intent is, and the answer is shown only after its last step is.
 
 mod asked;
+mod budget;
 mod hook;
 mod late;
 mod perform;
@@ -19,7 +20,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use loom_agent::{CallOutcome, Effect, Event, EventKind, HookEntry, Outcome};
+use loom_agent::{Amounts, CallOutcome, Effect, Event, EventKind, HookEntry, Outcome};
 use loom_base::{CallId, ErrorCode, FailPoint, MessageId, NanoUsd, SessionId, Timestamp};
 use loom_llm::{Completion, ContentBlock, Role};
 use loom_memory::Recent;
@@ -35,6 +36,8 @@ use crate::step::{Draughted, Steps};
 use crate::story::Story;
 use crate::tool_call::Ended;
 use crate::{ContextUse, Error, Running, hooks, notes};
+use budget::NextCall;
+pub(crate) use budget::{Lost, TurnBudgets};
 
 /// What came back for an effect.
 enum Reply {
@@ -43,6 +46,7 @@ enum Reply {
     Hook { effect: u32, entry: HookEntry, ended: Ended },
     Timer { effect: u32 },
     ApprovalExpired { effect: u32 },
+    OverBudget { effect: u32, short: budget::Short },
     Compacted { effect: u32, freed: bool },
 }
 
@@ -64,6 +68,9 @@ pub(crate) struct Drive<'a> {
     undurable: FuturesOrdered<BoxFuture<'static, Result<u32, Error>>>,
     stops: BTreeMap<u32, Stop>,
     context: ContextUse,
+    budgets: Box<TurnBudgets>,
+    /// The model call that the step being put together asks for.
+    next_call: Option<NextCall>,
     /// The place it takes among the turns that are taken up after a start.
     place: Option<OwnedSemaphorePermit>,
 }
@@ -106,6 +113,8 @@ pub(crate) struct Over {
     pub(crate) end: TurnEnd,
     pub(crate) agent_name: String,
     pub(crate) next_message: u64,
+    /// What the session has used, with this turn.
+    pub(crate) session_used: Amounts,
 }
 
 /// What a drive works on.
@@ -117,13 +126,25 @@ pub(crate) struct Start<'a> {
     pub(crate) steps: Steps,
     pub(crate) prepared: Prepared,
     pub(crate) accepted: NewTurn,
+    pub(crate) budgets: Box<TurnBudgets>,
     pub(crate) running: Running,
     pub(crate) signals: Signals<'a>,
 }
 
 impl<'a> Drive<'a> {
     pub(crate) fn new(start: Start<'a>) -> Self {
-        let Start { core, lease, recent, context_start, steps, prepared, accepted, running, signals } = start;
+        let Start {
+            core,
+            lease,
+            recent,
+            context_start,
+            steps,
+            prepared,
+            accepted,
+            budgets,
+            running,
+            signals,
+        } = start;
         let feed = Arc::clone(&running.feed);
         let most_result_bytes = prepared.model.most_result_bytes();
         Self {
@@ -142,6 +163,8 @@ impl<'a> Drive<'a> {
             undurable: FuturesOrdered::new(),
             stops: BTreeMap::new(),
             context: ContextUse::default(),
+            budgets,
+            next_call: None,
             place: None,
         }
     }
@@ -149,12 +172,12 @@ impl<'a> Drive<'a> {
     /// Accepts the turn: starts its first model call while its acceptance commits, and calls `accepted` once that is
     /// durable. Then runs it to its end.
     pub(crate) async fn run(mut self, query: &str, accepted: impl FnOnce(Running)) -> Result<Driven, Error> {
-        let held_back = self.begin(query)?;
+        let held_back = self.begin(query).await?;
         let mut early = None;
         while !self.undurable.is_empty() {
             tokio::select! {
                 biased;
-                Some(durable) = self.undurable.next() => self.story.feed.durable(durable?),
+                Some(durable) = self.undurable.next() => self.durable(durable?),
                 Some(reply) = self.replies.next(), if early.is_none() => early = Some(reply),
             }
         }
@@ -173,12 +196,17 @@ impl<'a> Drive<'a> {
         mut self,
         journal: &Journal,
         messages: Vec<MessageRecord>,
+        lost: Option<Lost>,
     ) -> Result<Driven, Error> {
         self.story.replay(journal, messages, &self.prepared.built.tools)?;
         let at = self.core.clock.now();
         let mut unknown = Vec::new();
         let mut again = Vec::new();
-        for effect in self.story.turn.outstanding_effects(at) {
+        let outstanding = self.story.turn.outstanding_effects(at);
+        if let Some(lost) = lost {
+            self.lose_calls(&outstanding, lost, at)?;
+        }
+        for effect in outstanding {
             match effect {
                 // Time that ran out meanwhile comes before anything that it would have prevented.
                 Effect::StartTimer { effect, delay } if delay.is_zero() => {
@@ -197,6 +225,7 @@ impl<'a> Drive<'a> {
             }
         }
         self.lease.ensure_held()?;
+        self.ready_call(&again).await?;
         for effect in again {
             self.perform(effect, at);
         }
@@ -227,7 +256,7 @@ impl<'a> Drive<'a> {
                     self.park().await?;
                     return Ok(Driven::Parked);
                 }
-                Some(durable) = self.undurable.next() => self.story.feed.durable(durable?),
+                Some(durable) = self.undurable.next() => self.durable(durable?),
                 Some(command) = self.signals.inbox.recv() => self.obey(command).await?,
                 Some(reply) = self.replies.next() => self.take(reply).await?,
             }
@@ -242,6 +271,7 @@ impl<'a> Drive<'a> {
             .ok_or_else(|| Error::new(ErrorCode::Internal, "a turn that is over has no end"))?;
         Ok(Driven::Over(Box::new(Over {
             next_message: self.steps.next_message(),
+            session_used: self.budgets.session_used(self.story.turn.spent()),
             agent_name: self.running.agent_name,
             story: self.story,
             accepted: self.accepted,
@@ -256,7 +286,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Begins the turn; returns what must not start before its acceptance is durable.
-    fn begin(&mut self, query: &str) -> Result<Vec<Effect>, Error> {
+    async fn begin(&mut self, query: &str) -> Result<Vec<Effect>, Error> {
         let at = self.prepared.at;
         let message = MessageId::new(&*self.core.ids);
         let content = vec![ContentBlock::text(query)];
@@ -269,6 +299,7 @@ impl<'a> Drive<'a> {
             self.story.feed.push(at, crate::Progress::PatternSelected(pattern.clone()));
         }
         self.story.show(&event.kind, &effects, at);
+        self.ready_call(&effects).await?;
         FailPoint::AcceptBeforeCommit.pass();
         self.commit(at);
         let (held_back, now): (Vec<_>, _) = effects.into_iter().partition(|effect| self.needs_intent(effect));
@@ -298,12 +329,16 @@ impl<'a> Drive<'a> {
             FailPoint::FinishBeforeCommit.pass();
         }
         let needs_intent = effects.iter().any(|effect| self.needs_intent(effect));
+        self.ready_call(&effects).await?;
         self.commit(at);
         // A step that is not waited for is still ordered before the later ones, and fails them when it fails.
         if needs_intent || over {
             self.wait_until_durable().await?;
             let point = if over { FailPoint::FinishAfterCommit } else { FailPoint::IntentAfterCommit };
             point.pass();
+        }
+        if over {
+            self.budgets.end(self.core, &self.accepted.agent, self.story.turn.spent());
         }
         if needs_intent {
             self.lease.ensure_held()?;
@@ -315,17 +350,21 @@ impl<'a> Drive<'a> {
     }
 
     fn apply_to_machine(&mut self, event: &Event) -> Result<Vec<Effect>, Error> {
-        let effects = self.story.apply(event).map_err(|error| {
-            Error::new(ErrorCode::Internal, format!("the turn machine refused an event: {error}"))
-        })?;
+        let before = Amounts::from(self.story.turn.spent());
+        let effects = self.story.apply(event)?;
+        let used = Amounts::from(self.story.turn.spent()).minus(before);
+        self.budgets.settle(&event.kind, used, self.story.turn.state());
         self.steps.event(event.clone());
         Ok(effects)
     }
 
     /// Queues the step.
     fn commit(&mut self, at: Timestamp) {
-        let receipt = self.steps.commit(&*self.core.ids, *self.story.turn.spent(), at);
+        let over = self.story.turn.outcome().is_some();
+        let reserved = self.budgets.reserved().filter(|_| !over);
+        let receipt = self.steps.commit(&*self.core.ids, *self.story.turn.spent(), reserved, at);
         let events = self.steps.events();
+        self.budgets.queued(events);
         self.undurable.push_back(Box::pin(async move {
             receipt.await?;
             Ok(events)
@@ -334,7 +373,7 @@ impl<'a> Drive<'a> {
 
     async fn wait_until_durable(&mut self) -> Result<(), Error> {
         while let Some(durable) = self.undurable.next().await {
-            self.story.feed.durable(durable?);
+            self.durable(durable?);
         }
         Ok(())
     }

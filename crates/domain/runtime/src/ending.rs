@@ -8,6 +8,8 @@ use loom_base::{ErrorCode, Timestamp};
 use loom_store::{NewTurn, TurnEnd};
 
 use crate::accept::time_over;
+use crate::core::Core;
+use crate::drive::{Over, turn_outcome_name};
 use crate::story::Story;
 use crate::{ContextUse, Error, Progress, TurnFailure, TurnReport, TurnResult};
 
@@ -53,4 +55,30 @@ pub(crate) fn report(accepted: &NewTurn, story: &Story, end: &TurnEnd) -> TurnRe
         rom: accepted.rom,
         tools: notes.tools.clone().into(),
     }
+}
+
+/// Tells the feed how the turn ended, and counts it.
+pub(crate) fn publish(core: &Core, over: &Over) {
+    let Over { story, accepted, end, agent_name, .. } = over;
+    let report = report(accepted, story, end);
+    let outcome = turn_outcome_name(&end.outcome);
+    core.metrics.turns.add([agent_name, outcome], 1);
+    core.metrics.turn_seconds.observe([agent_name], report.duration);
+    let estimated = u64::try_from(report.spent.estimated_cost.as_nanos()).unwrap_or(0);
+    core.metrics.llm_estimated_cost_nano_usd.add([&report.provider, &accepted.model], estimated);
+    let usage = report.spent.usage;
+    tracing::info!(
+        outcome,
+        llm.provider = %report.provider,
+        llm.model = %report.model,
+        llm.input_tokens = usage.input + usage.cache_read + usage.cache_write,
+        llm.output_tokens = usage.output,
+        llm.cost_usd = report.cost().as_dollars(),
+        llm.latency_ms = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
+        model_calls = report.spent.model_calls,
+        tool_calls = report.spent.tool_calls,
+        pattern = accepted.pattern.as_ref().map(|used| used.name.as_str()),
+        "turn ended"
+    );
+    story.tell_end(accepted, end);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loom_agent::Failure;
+use loom_agent::{BudgetScope, Failure, Limit, Measure};
 use loom_base::ErrorCode;
 use loom_llm::LlmError;
 
@@ -104,14 +104,37 @@ impl Error {
         Self { retry_after: Some(remaining), ..Self::new(ErrorCode::SessionElsewhere, message) }
     }
 
+    /// What is left of a budget does not cover the worst case of the next model call.
+    fn over_budget(scope: BudgetScope, measure: Measure) -> Self {
+        let (whose, key) = match scope {
+            BudgetScope::Turn => ("turn's", "`budgets.turn` of the agent"),
+            BudgetScope::Session => ("session's", "`budgets.session` of the agent"),
+            BudgetScope::Agent => ("agent's", "`budgets.agent` of the agent"),
+            BudgetScope::Server => ("server's", "`budgets.server` of the configuration"),
+        };
+        let message = format!(
+            "what is left of the {whose} budget of {} does not cover what the next model call may use: raise {key}, or              wait until it begins anew; `looms budget list` shows what is used",
+            measure.as_str()
+        );
+        Self::new(ErrorCode::BudgetExceeded, message)
+    }
+
+    /// Money is counted, and nobody knows what the model costs.
+    pub(crate) fn unpriced(provider: &str, model: &str) -> Self {
+        let message = format!(
+            "a budget of money holds for this turn, and the price of {provider}/{model} is not known: count `tokens` instead              of `usd`, or use a model whose price is known"
+        );
+        Self::new(ErrorCode::BudgetUnpriced, message)
+    }
+
     /// The error of a turn that has no answer.
     pub(crate) fn of_failure(failure: &Failure) -> Self {
         match failure {
             Failure::Limit { limit } => Self::new(
-                if *limit == loom_agent::Limit::Deadline {
-                    ErrorCode::DeadlineExceeded
-                } else {
-                    ErrorCode::TurnLimit
+                match limit {
+                    Limit::Deadline => ErrorCode::DeadlineExceeded,
+                    Limit::Cost | Limit::Tokens => ErrorCode::BudgetExceeded,
+                    Limit::ModelCalls => ErrorCode::TurnLimit,
                 },
                 format!("the turn reached its limit of {} before it had an answer", limit.as_str()),
             ),
@@ -124,8 +147,15 @@ impl Error {
                 let message = format!("the hook {hook:?} ended the turn at {}: {reason}", point.as_str());
                 Self::new(ErrorCode::HookDenied, message)
             }
-            Failure::Budget => Self::new(ErrorCode::TurnLimit, "a budget beyond the turn's own is used up"),
+            Failure::Budget { scope, measure } => Self::over_budget(*scope, *measure),
         }
+    }
+}
+
+/// A defect of the driver.
+impl From<loom_agent::ProtocolError> for Error {
+    fn from(error: loom_agent::ProtocolError) -> Self {
+        Self::new(ErrorCode::Internal, format!("the turn machine refused an event: {error}"))
     }
 }
 

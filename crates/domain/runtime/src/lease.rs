@@ -14,6 +14,7 @@ use loom_base::{Clock, ErrorCode, IdSource, InstanceId, SessionId};
 use loom_store::{Claim, LeaseStore, Renewal};
 
 use crate::Error;
+use crate::budgets::Budgets;
 
 /// A hold is renewed so many times in its length, so that one renewal may fail.
 const RENEWALS: u32 = 3;
@@ -121,6 +122,11 @@ impl Membership {
         }
     }
 
+    /// Who this Loom is among those that share the store.
+    pub(crate) async fn instance(&self) -> Result<InstanceId, Error> {
+        Ok(self.held().await?.instance)
+    }
+
     /// Sessions that have a turn without an end and nobody who goes on with it, now ours, in the order these turns were
     /// accepted.
     pub(crate) async fn claim_unfinished(&self, most: u32) -> Result<Vec<SessionId>, Error> {
@@ -134,14 +140,18 @@ impl Membership {
         self.is_shared.then(|| self.length / RENEWALS)
     }
 
-    /// Renews the hold again and again; returns where it has no end.
-    pub(crate) async fn keep(&self) {
+    /// Renews the hold again and again, and gives back what nobody uses of `budgets`; returns where it has no end.
+    pub(crate) async fn keep(&self, budgets: &Budgets) {
         let Some(period) = self.renewal_period() else { return };
         loop {
             self.clock.sleep(period).await;
-            let mut member = self.member.lock().await;
-            if let Err(error) = self.renew(&mut member).await {
-                tracing::warn!(%error, "the hold on sessions could not be renewed");
+            let renewed = {
+                let mut member = self.member.lock().await;
+                self.renew(&mut member).await.map(|()| member.term.instance)
+            };
+            match renewed {
+                Ok(instance) => budgets.give_back_idle(instance).await,
+                Err(error) => tracing::warn!(%error, "the hold on sessions could not be renewed"),
             }
         }
     }

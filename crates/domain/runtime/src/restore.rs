@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use loom_agent::{Event, EventKind};
+use loom_agent::{Amounts, Event, EventKind, Spent};
 use loom_llm::{ContentBlock, Message, Role};
 use loom_memory::{Kept, PastTurn, Recent};
-use loom_store::{Journal, MessageRecord, SessionRecord};
+use loom_store::{Journal, MessageRecord, SessionRecord, SessionTotals};
 
 use crate::Error;
 use crate::core::Core;
@@ -16,6 +16,8 @@ use crate::notes::{is_note, keep};
 pub(crate) struct Loaded {
     pub(crate) lease: Lease,
     pub(crate) record: SessionRecord,
+    /// What its turns have used.
+    pub(crate) used: Amounts,
     pub(crate) recent: Recent,
     /// The turn that a stop cut off.
     pub(crate) unfinished: Option<Journal>,
@@ -41,7 +43,20 @@ pub(crate) async fn load(core: &Core, record: SessionRecord, lease: Lease) -> Re
     for turn in whole_turns(messages, record.context_start) {
         recent.push(turn, budget);
     }
-    Ok(Loaded { lease, record, recent, unfinished, is_new: false })
+    let used = used(&record.totals);
+    Ok(Loaded { lease, record, used, recent, unfinished, is_new: false })
+}
+
+/// What the turns of a session have used.
+pub(crate) fn used(totals: &SessionTotals) -> Amounts {
+    let spent = Spent {
+        usage: totals.usage,
+        cost: totals.cost,
+        tool_calls: u32::try_from(totals.tool_calls).unwrap_or(u32::MAX),
+        worked: totals.worked,
+        ..Spent::default()
+    };
+    Amounts::from(&spent)
 }
 
 /// The messages of a turn that its journal needs to be told.

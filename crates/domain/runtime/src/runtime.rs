@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use loom_base::{Clock, IdSource, Timestamp};
+use loom_agent::Budget;
+use loom_base::{Clock, IdSource, SessionId, Timestamp};
 use loom_fabric::Backends;
 use loom_llm::{Catalog, Providers};
 use loom_patterns::Source;
-use loom_store::{Removed, StoreStatus, Stores};
+use loom_store::{BudgetKey, BudgetUsage, Removed, StoreStatus, Stores, TurnRecord};
 use loom_telemetry::Metrics;
 use loom_tools::{Hook, Tool};
 use tokio_util::task::TaskTracker;
 
+use crate::budgets::Budgets;
 use crate::core::Core;
 use crate::lease::Membership;
 use crate::trace::Traces;
@@ -86,6 +88,7 @@ impl Runtime {
         let core = Core {
             stores: parts.stores,
             membership,
+            budgets: Budgets::new(Arc::clone(&stores.budgets)),
             agents: Arc::clone(&agents),
             providers: parts.providers,
             catalog: parts.catalog,
@@ -114,7 +117,7 @@ impl Runtime {
     /// Keeps the hold on sessions, where several Looms share the store. To be spawned; returns at once where none do.
     pub fn keep_hold(&self) -> impl Future<Output = ()> + Send + use<> {
         let core = Arc::clone(&self.core);
-        async move { core.membership.keep().await }
+        async move { core.membership.keep(&core.budgets).await }
     }
 
     /// Tells the others that share the store where this Loom listens.
@@ -130,6 +133,25 @@ impl Runtime {
     /// How the store is, found out by using it.
     pub async fn store_status(&self) -> Result<StoreStatus, Error> {
         Ok(self.stores.health.status().await?)
+    }
+
+    /// What the turns of a budget have used, and hold back for what is in flight.
+    pub async fn budget_usage(&self, key: &BudgetKey) -> Result<BudgetUsage, Error> {
+        Ok(self.stores.budgets.usage(key).await?)
+    }
+
+    pub(crate) fn server_budget(&self) -> Budget {
+        self.core.limits.budget.clone()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.core.clock.now()
+    }
+
+    /// The session's turn that has not ended.
+    pub(crate) async fn unfinished_of(&self, session: &SessionId) -> Result<Option<TurnRecord>, Error> {
+        let Some(turn) = self.stores.turns.unfinished(session).await? else { return Ok(None) };
+        Ok(self.stores.turns.journal(turn).await?.map(|journal| journal.turn))
     }
 
     /// Looks after all that is stored.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use loom_agent::{Event, Spent};
-use loom_base::{IdSource, NanoUsd, SessionId, Timestamp, TurnId};
+use loom_agent::{Event, Reserved, Spent};
+use loom_base::{IdSource, MessageId, NanoUsd, SessionId, Timestamp, TurnId};
 use loom_llm::{ContentBlock, Message, Role, estimate_message};
 use loom_memory::Kept;
 use loom_store::{Advance, CallChange, IdempotencyKey, NewMessage, NewTurn, Receipt, TurnEnd, TurnStore};
@@ -16,6 +16,7 @@ pub(crate) struct Steps {
     turn: TurnId,
     seq: u32,
     next_message: u64,
+    last_message: Option<MessageId>,
     draft: Draft,
     ended: Option<TurnEnd>,
 }
@@ -49,12 +50,18 @@ impl Steps {
         seq: u32,
         next_message: u64,
     ) -> Self {
-        Self { store, session, epoch, turn, seq, next_message, draft: Draft::default(), ended: None }
+        let draft = Draft::default();
+        Self { store, session, epoch, turn, seq, next_message, last_message: None, draft, ended: None }
     }
 
     /// The place that the next message gets.
     pub(crate) const fn next_message(&self) -> u64 {
         self.next_message
+    }
+
+    /// The message that was added last.
+    pub(crate) const fn last_message(&self) -> Option<MessageId> {
+        self.last_message
     }
 
     pub(crate) fn accept(&mut self, turn: NewTurn, key: Option<IdempotencyKey>, context_start: Option<u64>) {
@@ -87,18 +94,25 @@ impl Steps {
     }
 
     /// Adds a message to the step and gives it back as it is sent.
-    pub(crate) fn message(&mut self, id: loom_base::MessageId, at: Timestamp, message: Draughted) -> Kept {
+    pub(crate) fn message(&mut self, id: MessageId, at: Timestamp, message: Draughted) -> Kept {
         let Draughted { role, content, beside, cost } = message;
         let sent = Message { role, content: content.iter().chain(&beside).cloned().collect() };
         let tokens = estimate_message(&sent);
         let seq = self.next_message;
         self.next_message += 1;
+        self.last_message = Some(id);
         self.draft.messages.push(NewMessage { id, seq, role, content, beside, tokens, cost, created_at: at });
         Kept { seq, message: Arc::new(sent), tokens }
     }
 
     /// Queues the step. The receipt says when it is durable; steps commit in order.
-    pub(crate) fn commit(&mut self, ids: &dyn IdSource, spent: Spent, at: Timestamp) -> Receipt {
+    pub(crate) fn commit(
+        &mut self,
+        ids: &dyn IdSource,
+        spent: Spent,
+        reserved: Option<Reserved>,
+        at: Timestamp,
+    ) -> Receipt {
         let draft = std::mem::take(&mut self.draft);
         let expected_seq = self.seq;
         self.seq += u32::try_from(draft.events.len()).unwrap_or(u32::MAX);
@@ -114,6 +128,7 @@ impl Steps {
             messages: draft.messages,
             calls: draft.calls,
             spent,
+            reserved,
             end: draft.end,
             context_start: draft.context_start,
             at,

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use loom_agent::{CallOutcome, CallState, Effect, Event, EventKind, ProtocolError, Turn, TurnConfig};
-use loom_base::{CallId, ErrorCode, Timestamp, TurnId};
+use loom_base::{CallId, ErrorCode, MessageId, Timestamp, TurnId};
 use loom_llm::{ContentBlock, Message};
 use loom_memory::Kept;
 use loom_store::{Journal, MessageRecord, NewTurn, TurnEnd};
@@ -28,6 +28,8 @@ pub(crate) struct Story {
     pub(crate) seen: Seen,
     /// What hooks noted for the model and no message holds yet.
     notes: Vec<ContentBlock>,
+    /// The latest message, as the journal tells it.
+    pub(crate) last_message: Option<MessageId>,
     /// Events applied.
     events: u32,
     /// Bytes of a tool result that the model is shown.
@@ -55,6 +57,7 @@ impl Story {
             current: Vec::new(),
             seen: Seen::default(),
             notes: Vec::new(),
+            last_message: None,
             events: 0,
             most_result_bytes,
         }
@@ -68,6 +71,14 @@ impl Story {
         self.feed.at_event(self.events);
         self.events += 1;
         Ok(effects)
+    }
+
+    /// Lets the machine take in that model calls were cut off. What clients are shown until the next event belongs to the
+    /// event before: this one is stored with the next.
+    pub(crate) fn lose(&mut self, event: &Event) -> Result<(), ProtocolError> {
+        self.turn.apply(event)?;
+        self.events += 1;
+        Ok(())
     }
 
     /// Lives the turn again as its journal tells it, with the content that is stored beside.
@@ -237,6 +248,13 @@ impl Replay<'_> {
                     story.feed.push(event.at, Progress::Delta(story.seen.text.as_str().into()));
                 }
             }
+            EventKind::BudgetExceeded { raise: Some(raise), .. } => {
+                let of_raise = |known: &&loom_store::ToolCallRecord| known.call == raise.call.id;
+                let stored = self.journal.calls.iter().find(of_raise);
+                let input =
+                    stored.ok_or_else(|| self.corrupt("a request to raise its budget is not stored"))?;
+                story.answer = Some(Answer::own(raise.message, &raise.call, input.arguments.clone()));
+            }
             _ => {}
         }
         Ok(())
@@ -272,6 +290,7 @@ impl Replay<'_> {
         let is_note = is_note(&message);
         let content = message.content.iter().chain(&message.beside).cloned().collect();
         let sent = Arc::new(Message { role: message.role, content });
+        story.last_message = Some(message.id);
         let kept = Kept { seq: message.seq, message: sent, tokens: message.tokens };
         keep(&mut story.current, kept, is_note);
         Ok(message.content)

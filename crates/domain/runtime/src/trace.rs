@@ -16,6 +16,8 @@ use loom_telemetry::attribute;
 use crate::Error;
 use crate::drive::{outcome_name, turn_outcome_name};
 
+/// Tells the number of a call that was lost from that of the call that took its place.
+const LOST: u32 = 0x4000_0000;
 /// The most turns of a trace that are shown, the last ones.
 const MOST_TURNS: u32 = 50;
 
@@ -34,6 +36,8 @@ pub struct Trace {
     pub usage: Usage,
     /// What they cost.
     pub cost: NanoUsd,
+    /// Of the cost, what was not told by a provider.
+    pub estimated_cost: NanoUsd,
     /// The provider and model that answered.
     pub model: (String, String),
 }
@@ -115,6 +119,7 @@ impl Trace {
         self.spans.extend(later.spans);
         self.usage += later.usage;
         self.cost += later.cost;
+        self.estimated_cost += later.estimated_cost;
     }
 }
 
@@ -129,6 +134,9 @@ fn tell(journal: &Journal) -> Result<Trace, loom_agent::ProtocolError> {
         spans.extend(hooks.close(journal, event));
         if let Some((started_at, attempt)) = event.kind.effect().and_then(|effect| opened.remove(&effect)) {
             spans.push(chat_span(journal, event, started_at, attempt));
+            if let EventKind::LlmLost { effect, .. } = event.kind {
+                opened.insert(effect, (event.at, attempt));
+            }
         }
         for effect in turn.apply(event)? {
             match effect {
@@ -155,6 +163,7 @@ fn tell(journal: &Journal) -> Result<Trace, loom_agent::ProtocolError> {
         spans,
         usage: turn.spent().usage,
         cost: turn.spent().cost,
+        estimated_cost: turn.spent().estimated_cost,
         model: (record.accepted.provider.clone(), record.accepted.model.clone()),
     })
 }
@@ -204,8 +213,14 @@ fn turn_span(journal: &Journal, last_event: Timestamp) -> TraceSpan {
         ("loom.turn.tool_calls", record.spent.tool_calls.to_string()),
     ]);
     add_usage(&mut attributes, record.spent.usage, record.spent.cost);
-    if journal.events.iter().any(|event| matches!(event.kind, EventKind::LlmDone { estimated: true, .. })) {
+    let is_estimate = |event: &Event| {
+        matches!(event.kind, EventKind::LlmDone { estimated: true, .. } | EventKind::LlmLost { .. })
+    };
+    if journal.events.iter().any(is_estimate) {
         add_estimated(&mut attributes);
+        let (tokens, cost) = (record.spent.estimated_tokens, record.spent.estimated_cost);
+        attributes.insert("loom.usage.estimated_tokens".into(), tokens.to_string());
+        attributes.insert("loom.cost_estimated_usd".into(), format!("{:.9}", cost.as_dollars()));
     }
     if let Some(pattern) = &accepted.pattern {
         attributes.insert("loom.pattern.name".into(), pattern.name.clone());
@@ -245,6 +260,19 @@ fn chat_span(journal: &Journal, event: &Event, started_at: Timestamp, attempt: u
         EventKind::LlmFailed { effect, code, usage, cost, .. } => {
             attributes.insert("error.type".into(), code.clone());
             add_usage(&mut attributes, *usage, *cost);
+            (*effect, "error")
+        }
+        EventKind::LlmLost { effect, times, .. } => {
+            let (usage, cost) = event.kind.lost();
+            attributes.insert("error.type".into(), "lost".into());
+            attributes.insert("loom.attempts_lost".into(), times.to_string());
+            add_usage(&mut attributes, usage, cost);
+            add_estimated(&mut attributes);
+            (*effect | LOST, "error")
+        }
+        EventKind::BudgetExceeded { effect, scope, measure, .. } => {
+            attributes.insert("error.type".into(), ErrorCode::BudgetExceeded.to_string());
+            attributes.insert("loom.budget".into(), format!("{}.{}", scope.as_str(), measure.as_str()));
             (*effect, "error")
         }
         // Only model calls are kept open, and only these two events close them.

@@ -4,6 +4,7 @@
 
 mod agent_files;
 mod bad_models;
+mod budgets;
 mod conversations;
 mod example;
 mod faults;

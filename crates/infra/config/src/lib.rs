@@ -35,8 +35,8 @@ pub use reference::reference_markdown;
 pub use schema::keys;
 pub use secret::{SecretError, SecretRef, Secrets};
 pub use sections::{
-    Behavior, Config, Cors, Llm, LogFormat, LogLevel, Logging, Observability, Paths, Provider,
-    ProviderSettings, ProviderType, Server, Storage, StorageBackend, Tracer,
+    Behavior, Config, Cors, Llm, LogFormat, LogLevel, Logging, Observability, OnExceeded, Paths, Per,
+    Provider, ProviderSettings, ProviderType, Server, ServerBudget, Storage, StorageBackend, Tracer,
 };
 pub use source::{Position, Source};
 pub use words::{Endpoint, Origin};

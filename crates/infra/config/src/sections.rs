@@ -1,5 +1,6 @@
 //! The sections of the configuration, one file each. Their docs are the manual.
 
+mod budget;
 mod llm;
 mod logging;
 mod observability;
@@ -10,6 +11,7 @@ mod storage;
 
 use std::collections::BTreeMap;
 
+pub use budget::{OnExceeded, Per, ServerBudget};
 pub use llm::Llm;
 pub use logging::{LogFormat, LogLevel, Logging};
 pub use observability::{Observability, Tracer};
@@ -34,6 +36,8 @@ pub struct Config {
     pub llm: Llm,
     /// Models by the names that agents use; see [`Config::provider`] for what they amount to.
     pub providers: BTreeMap<String, Provider>,
+    /// What all turns may use together.
+    pub budget: ServerBudget,
     /// Where sessions, turns and messages are kept.
     pub storage: Storage,
     /// Where spans go.
@@ -51,6 +55,7 @@ impl Config {
         Cors::KEYS,
         Llm::KEYS,
         Provider::KEYS,
+        ServerBudget::KEYS,
         Storage::KEYS,
         Observability::KEYS,
         Logging::KEYS,
@@ -69,6 +74,7 @@ impl Config {
                     (name, provider)
                 })
                 .collect(),
+            budget: ServerBudget::read(layers, ""),
             storage: Storage::read(layers, ""),
             observability: Observability::read(layers, ""),
             logging: Logging::read(layers, ""),

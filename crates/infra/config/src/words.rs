@@ -35,6 +35,7 @@ numbers! {
     u32 "a whole number";
     u64 "a whole number";
     f32 "a number";
+    f64 "a number";
 }
 
 impl Word for String {

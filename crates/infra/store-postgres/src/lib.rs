@@ -10,6 +10,7 @@
 //! out what became of it.
 
 mod agents;
+mod budgets;
 mod connect;
 mod error;
 mod fork;

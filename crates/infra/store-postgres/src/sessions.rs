@@ -23,7 +23,8 @@ const FIRST_EPOCH: u64 = 1;
 
 pub(crate) const COLUMNS: &str = "
 id, agent_id, created_at, last_active, name, backend, principal, state, metadata, turns, input_tokens, output_tokens,
-cache_read_tokens, cache_write_tokens, cost, context_start, next_message, epoch";
+cache_read_tokens, cache_write_tokens, cost, context_start, next_message, epoch, tool_calls, estimated_tokens,
+estimated_cost, worked";
 
 const FILTERED: &str = "
 FROM sessions

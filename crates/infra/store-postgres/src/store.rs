@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::connect::{Pool, Settings};
 use crate::error::unavailable;
 use crate::writer::{Postgres, Queue, Writer};
-use crate::{agents, health, leases, messages, schema, search, sessions, spans, turns, upkeep};
+use crate::{agents, budgets, health, leases, messages, schema, search, sessions, spans, turns, upkeep};
 
 /// Where the store is, and how much it may use.
 #[derive(Clone)]
@@ -82,6 +82,7 @@ impl PostgresStore {
             agents: Arc::new(agents::Agents::new(queue.clone(), reads.clone())),
             spans: Arc::new(spans::Spans::new(spans.clone(), options.kept_spans)),
             leases: Arc::new(leases::Leases::new(queue.clone(), heartbeat.clone())),
+            budgets: Arc::new(budgets::Budgets::new(queue.clone(), reads.clone())),
             health: Arc::new(health::Health::new(queue.clone(), reads.clone(), Arc::clone(&clock))),
             upkeep: Arc::new(upkeep::Upkeep::new(queue.clone(), reads.clone())),
         };

@@ -17,7 +17,8 @@ use loom_store_sql::{Row, records};
 pub(crate) const COLUMNS: &str = "
     id, session_id, agent_id, agent_version, rules_version, config, rom, patterns, provider, model, trace_id,
     parent_span, pattern, accepted_at, events, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-    cost, model_calls, tool_calls, outcome, ended_at, notes, recoveries, stalled";
+    cost, model_calls, tool_calls, outcome, ended_at, notes, recoveries, stalled, estimated_tokens, estimated_cost, worked,
+    reserved";
 
 const EVENTS: &str = "SELECT turn_id, event FROM turn_events WHERE turn_id = $1 ORDER BY seq";
 

@@ -1,9 +1,11 @@
 //! Records as their rows hold them, in columns of the same names on every database.
 
-use loom_agent::Spent;
+use std::time::Duration;
+
+use loom_agent::{Amounts, Spent};
 use loom_base::{CallId, Digest, TurnId};
 use loom_store::{
-    AgentRecord, AgentSource, CallStart, Error, Forkable, Listed, MessageRecord, NewMessage, NewTurn,
+    AgentRecord, AgentSource, CallStart, Error, Forkable, Listed, MessageRecord, NewMessage, NewTurn, BudgetUsage,
     SessionRecord, SessionTotals, SpanRecord, ToolCallRecord, TurnEnd, TurnRecord, UnfinishedTurn, Waiting,
     WaitingCall, WaitingFor,
 };
@@ -30,6 +32,10 @@ pub fn session(row: &impl Columns) -> Result<SessionRecord, Error> {
             messages: next_message,
             usage: row.usage()?,
             cost: row.money("cost")?,
+            tool_calls: row.number("tool_calls")?,
+            estimated_tokens: row.number("estimated_tokens")?,
+            estimated_cost: row.money("estimated_cost")?,
+            worked: Duration::from_micros(row.number("worked")?),
         },
         context_start: row.number("context_start")?,
         next_message,
@@ -120,20 +126,44 @@ pub fn turn(row: &impl Columns) -> Result<TurnRecord, Error> {
         }
         None => None,
     };
-    let spent = Spent {
-        usage: row.usage()?,
-        cost: row.money("cost")?,
-        model_calls: row.number("model_calls")?,
-        tool_calls: row.number("tool_calls")?,
-    };
     Ok(TurnRecord {
         id: row.parse("id")?,
         session: row.parse("session_id")?,
         accepted,
-        spent,
+        spent: spent(&row)?,
+        reserved: row.json_if_any("reserved")?,
         end,
         recoveries: row.number("recoveries")?,
         stalled: row.number("stalled")?,
+    })
+}
+
+/// What a turn has used.
+pub fn spent(row: &Row<'_>) -> Result<Spent, Error> {
+    Ok(Spent {
+        usage: row.usage()?,
+        cost: row.money("cost")?,
+        model_calls: row.number("model_calls")?,
+        tool_calls: row.number("tool_calls")?,
+        estimated_tokens: row.number("estimated_tokens")?,
+        estimated_cost: row.money("estimated_cost")?,
+        worked: Duration::from_micros(row.number("worked")?),
+    })
+}
+
+/// What the turns of a budget have used and hold back.
+pub fn budget_usage(row: &impl Columns) -> Result<BudgetUsage, Error> {
+    let row = Row::new(row, "spending", "agent_id");
+    let amounts = |columns: [&str; 4]| {
+        let [cost, tokens, tool_calls, time] = columns.map(|column| row.get::<i64>(column));
+        let counted = |amount: i64| u64::try_from(amount).unwrap_or(0);
+        Ok::<_, Error>(Amounts([counted(cost?), counted(tokens?), counted(tool_calls?), counted(time?)]))
+    };
+    Ok(BudgetUsage {
+        used: amounts(["cost", "tokens", "tool_calls", "worked"])?,
+        reserved: amounts(["reserved_cost", "reserved_tokens", "reserved_calls", "reserved_time"])?,
+        estimated_tokens: row.number("estimated_tokens")?,
+        estimated_cost: row.money("estimated_cost")?,
     })
 }
 

@@ -5,6 +5,7 @@
 //! aside, which have a file of their own and may be lost.
 
 mod agents;
+mod budgets;
 mod connect;
 mod directory;
 mod error;

@@ -17,6 +17,7 @@ const ROUTES: [(&str, Method, &str); 33] = [
     ("ListApprovals", Method::GET, "/v1/approvals"),
     ("AnswerApproval", Method::POST, "/v1/approvals/{approvalId}:answer"),
     ("AnswerClarificationQuestion", Method::POST, "/v1/clarifications/{sessionId}/answer"),
+    ("ListBudgets", Method::GET, "/v1/budgets"),
     ("CreateSession", Method::POST, "/v1/sessions"),
     ("GetSession", Method::GET, "/v1/sessions/{sessionId}"),
     ("ListSessions", Method::GET, "/v1/sessions"),

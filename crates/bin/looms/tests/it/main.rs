@@ -8,6 +8,7 @@
 )]
 
 mod asking;
+mod budgets;
 mod command_line;
 mod doors;
 #[cfg(not(feature = "failpoints"))]

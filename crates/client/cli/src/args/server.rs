@@ -19,6 +19,8 @@ pub enum ServerCommand {
     Effect(EffectCommand),
     /// `approval …`
     Approval(ApprovalCommand),
+    /// `budget …`
+    Budget(BudgetCommand),
     /// `pattern …`, but for `validate`
     Pattern(PatternQuery),
     /// `trace …`
@@ -118,6 +120,20 @@ pub enum SessionCommand {
     Delete {
         /// Its id
         session: String,
+    },
+}
+
+/// Commands about budgets.
+#[derive(Clone, Debug, Subcommand)]
+pub enum BudgetCommand {
+    /// List the server's budget and those of agents
+    List {
+        /// Only this agent's and the server's, by name or id
+        #[arg(long, value_name = "NAME")]
+        agent: Option<String>,
+        /// That of this session as well
+        #[arg(long, value_name = "ID")]
+        session: Option<String>,
     },
 }
 

@@ -48,6 +48,7 @@ fn each_command_has_its_runner() {
         "approval list",
         "approval answer a --approve --digest d",
         "approval answer a --deny --reason why",
+        "budget list --agent a --session s",
         "pattern list",
         "pattern search top customers",
         "pattern show p",

@@ -249,3 +249,43 @@ async fn plain_lines_are_no_answers() {
         assert_eq!(server.seen.recv().await.unwrap().rpc, "dropped");
     }
 }
+
+#[tokio::test]
+async fn budgets() {
+    let measure =
+        |name: &str, limit, used, reserved| BudgetMeasure { name: name.into(), limit, used, reserved };
+    let server = Budget {
+        scope: "server".into(),
+        per: "month".into(),
+        measures: vec![measure("usd", None, 1.25, 0.0), measure("tokens", None, 0.0, 0.0)],
+        estimated_usd: 0.25,
+        estimated_tokens: 9_000,
+        ..Budget::default()
+    };
+    let agent = Budget {
+        scope: "agent".into(),
+        agent_id: "agent_1".into(),
+        agent_name: "analyst".into(),
+        per: "day".into(),
+        measures: vec![
+            measure("usd", Some(50.0), 1.25, 0.02),
+            measure("tokens", Some(20_000.0), 19_000.0, 2_000.0),
+            measure("seconds", Some(3_600.0), 61.5, 0.0),
+        ],
+        ..Budget::default()
+    };
+    let session = Budget {
+        session_id: "sess_1".into(),
+        per: "total".into(),
+        measures: vec![measure("tool_calls", Some(9.0), 4.0, 0.0)],
+        scope: "session".into(),
+        ..agent.clone()
+    };
+    let list = ListBudgetsResponse { budgets: vec![server, agent, session] };
+    let mut server = start(Answers::default().message("list_budgets", &list));
+    insta::assert_snapshot!("budget_list", printed(&server, "budget list --session sess_1").await);
+    let asked: ListBudgetsRequest = server.asked("list_budgets").await;
+    assert_eq!((asked.agent_id.as_str(), asked.session_id.as_str()), ("", "sess_1"));
+    let server = start(Answers::default().message("list_budgets", &ListBudgetsResponse::default()));
+    assert_eq!(printed(&server, "budget list").await, "no budget is set and nothing was used\n");
+}

@@ -225,6 +225,7 @@ service! {
     list_approvals(ListApprovalsRequest) -> ListApprovalsResponse;
     answer_approval(AnswerApprovalRequest) -> AnswerApprovalResponse;
     answer_clarification_question(AnswerClarificationRequest) -> AnswerClarificationResponse;
+    list_budgets(ListBudgetsRequest) -> ListBudgetsResponse;
     create_session(CreateSessionRequest) -> Session;
     get_session(GetSessionRequest) -> Session;
     list_sessions(ListSessionsRequest) -> ListSessionsResponse;

@@ -45,6 +45,7 @@ fn answer(effect: u32, calls: u16) -> EventKind {
         estimated: false,
         cost: NanoUsd::ZERO,
         calls: (0..calls).map(tool).collect(),
+        calls_granted: None,
     }
 }
 

@@ -36,6 +36,7 @@ fn answer(effect: u32, calls: Vec<CallRequest>) -> EventKind {
         estimated: false,
         cost,
         calls,
+        calls_granted: None,
     }
 }
 

@@ -6,6 +6,7 @@
     reason = "the parts shared by tests fail a test as a test does"
 )]
 
+mod budgets;
 mod hooks;
 mod lives;
 mod properties;

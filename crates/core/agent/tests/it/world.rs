@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use loom_agent::{
-    ApprovalTime, Backoff, CallKind, CallRequest, CallState, Effect, Event, EventKind, HookEntry,
-    HookOutcome, HookPoint, HookSaid, Hooks, Limits, OnFailure, OnUnknown, Resolution, Turn, TurnConfig,
-    Verdict,
+    ApprovalTime, Backoff, CallKind, CallRequest, CallState, Effect, Event, EventKind, HookEntry, HookOutcome, HookPoint, HookSaid, Hooks, Limits, OnFailure, OnUnknown, Resolution, Turn, TurnConfig, Verdict, BudgetScope, Measure, OnExceeded, RaiseRequest,
 };
 use loom_base::{CallId, Digest, EffectId, MessageId, NanoUsd, Timestamp, TurnId};
 use loom_llm::{FinishReason, Usage};
@@ -75,6 +73,7 @@ pub(crate) fn configs() -> impl Strategy<Value = TurnConfig> {
         on_unknown: if tell { OnUnknown::Tell } else { OnUnknown::Wait },
         approval_time: ApprovalTime(Duration::from_micros(8)),
         hooks: hooks_at(&hooks),
+        on_exceeded: OnExceeded::default(),
     })
 }
 
@@ -121,6 +120,10 @@ impl World {
         let event = Event::new(Timestamp::from_micros(i64::try_from(self.journal.len()).unwrap()), kind);
         let before = self.turn.clone();
         let was_over = before.outcome().is_some();
+        if matches!(event.kind, EventKind::BudgetExceeded { .. }) {
+            // It was not made, so it is no attempt.
+            self.attempts_of_answer = self.attempts_of_answer.saturating_sub(1);
+        }
         let Ok(effects) = self.turn.apply(&event) else {
             assert_eq!(self.turn, before, "a refused event changes nothing");
             return Vec::new();
@@ -206,7 +209,6 @@ impl World {
         let pick = usize::from(choice >> 8);
         match (choice % 32, numbers.get(pick % numbers.len().max(1)).copied()) {
             (0, _) if choice.is_multiple_of(5) => EventKind::CancelRequested,
-            (1, _) if choice.is_multiple_of(7) => EventKind::BudgetExceeded,
             (2, _) => EventKind::UserMessage { message: message(1) },
             (3..=5, _) | (_, None) => {
                 let closed: Vec<_> = self.closed.iter().copied().collect();
@@ -232,7 +234,21 @@ impl World {
                 estimated: more.is_multiple_of(5),
                 cost,
                 calls: calls(more),
+                calls_granted: more.is_multiple_of(8).then(|| u32::from(more % 3)),
             },
+            Asked::Model if more.is_multiple_of(16) => EventKind::BudgetExceeded {
+                effect,
+                scope: BudgetScope::Session,
+                measure: Measure::Tokens,
+                raise: more.is_multiple_of(32).then(|| {
+                    let id = u16::try_from(effect % 1_000).unwrap();
+                    let call = call(1_000 + id, EffectClass::Pure, Verdict::Ask, CallKind::Raise);
+                    Box::new(RaiseRequest { message: message(0), call })
+                }),
+            },
+            Asked::Model if more.is_multiple_of(12) => {
+                EventKind::LlmLost { effect, times: u32::from(more % 3), usage, cost }
+            }
             Asked::Model => EventKind::LlmFailed {
                 effect,
                 code: "LOOM_LLM_UNAVAILABLE".into(),

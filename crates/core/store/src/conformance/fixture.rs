@@ -100,6 +100,7 @@ pub(super) fn accept(session: &SessionRecord, number: u128, said: &str) -> Resul
         messages: vec![opening],
         calls: Vec::new(),
         spent: Spent::default(),
+        reserved: None,
         end: None,
         context_start: None,
         at: at(1),
@@ -120,6 +121,7 @@ pub(super) fn follow(session: &SessionRecord, number: u128, expected_seq: u32) -
         messages: Vec::new(),
         calls: Vec::new(),
         spent: Spent::default(),
+        reserved: None,
         end: None,
         context_start: None,
         at: at(2),
@@ -141,6 +143,9 @@ pub(super) fn spent(input: u64, cost: i64) -> Spent {
         cost: NanoUsd::from_nanos(cost),
         model_calls: 1,
         tool_calls: 2,
+        estimated_tokens: input,
+        estimated_cost: NanoUsd::from_nanos(cost / 2),
+        worked: Duration::from_micros(input * 7),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Sessions.
 
-use loom_base::{NanoUsd, SessionId};
-use loom_llm::Usage;
+use loom_base::SessionId;
 
 use super::Outcome;
 use super::fixture::{
@@ -20,8 +19,7 @@ pub(super) async fn a_created_session_is_found_as_created(stores: Stores) -> Out
     same("owner", &(created.principal.as_str(), created.backend.as_str()), &("local", "shop"))?;
     same("state", &created.state, &SessionState::Active)?;
     same("times", &(created.created_at, created.last_active), &(at(0), at(0)))?;
-    let none = SessionTotals { turns: 0, messages: 0, usage: Usage::default(), cost: NanoUsd::ZERO };
-    same("totals", &created.totals, &none)?;
+    same("totals", &created.totals, &SessionTotals::default())?;
     same("places", &(created.context_start, created.next_message), &(0, 0))?;
     same("the stored session", &reload(&stores, &created).await?, &created)?;
     let nobody = stores.sessions.get(&session_id("nobody")?).await.map_err(text)?;

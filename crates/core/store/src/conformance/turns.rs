@@ -1,8 +1,7 @@
 //! Turns and their journals.
 
 use loom_agent::{
-    ApprovalTime, Backoff, CallKind, CallRequest, Event, EventKind, Failure, HookEntry, HookPoint, Hooks,
-    Limits, OnFailure, OnUnknown, Outcome as TurnOutcome, Turn, TurnConfig, Verdict,
+    ApprovalTime, Backoff, CallKind, CallRequest, Event, EventKind, Failure, HookEntry, HookPoint, Hooks, Limits, OnFailure, OnUnknown, Outcome as TurnOutcome, Turn, TurnConfig, Verdict, OnExceeded,
 };
 use loom_base::{CallId, Digest, ErrorCode, NanoUsd, TraceId, TurnId};
 use loom_llm::{FinishReason, Usage};
@@ -43,6 +42,7 @@ pub(super) async fn a_journal_is_what_was_written(stores: Stores) -> Outcome {
             on_unknown: OnUnknown::Tell,
             approval_time: ApprovalTime(std::time::Duration::from_secs(7)),
             hooks: hooks(),
+            on_exceeded: OnExceeded::Degrade,
         },
         parent_span: Some("00f067aa0ba902b7".to_owned()),
         pattern: Some(PatternUse { name: "top-n".to_owned(), confidence: 0.1 + 0.2 }),
@@ -107,7 +107,8 @@ impl Numbers {
     fn event(&mut self, effect: u32) -> EventKind {
         let usage = Usage { input: self.below(100), output: self.below(100), ..Usage::default() };
         let cost = NanoUsd::from_nanos(i64::try_from(self.below(1000)).unwrap_or(0));
-        match self.below(6) {
+        match self.below(7) {
+            5 => EventKind::LlmLost { effect, times: 2, usage, cost },
             0 => EventKind::LlmFailed {
                 effect,
                 code: "LOOM_LLM_UNAVAILABLE".to_owned(),
@@ -130,6 +131,7 @@ impl Numbers {
                 estimated: self.below(2) == 0,
                 cost,
                 calls: (0..self.below(4)).map(|number| self.call(number)).collect(),
+                calls_granted: None,
             },
         }
     }
@@ -208,6 +210,10 @@ pub(super) async fn totals_move_by_the_difference(stores: Stores) -> Outcome {
     same("tokens", &totals.usage, &usage)?;
     same("cost", &totals.cost, &NanoUsd::from_nanos(1151))?;
     same("turns and messages", &(totals.turns, totals.messages), &(1, 2))?;
+    same("tool calls", &totals.tool_calls, &4)?;
+    let estimated = (totals.estimated_tokens, totals.estimated_cost);
+    same("what nobody counted", &estimated, &(126, NanoUsd::from_nanos(575)))?;
+    same("work", &totals.worked, &std::time::Duration::from_micros(882))?;
     same("the end", &journal(&stores, 1).await?.turn.end, &Some(finished(message_id(1))))
 }
 

@@ -26,6 +26,8 @@ fn all() -> String {
         counter.add(["a", "b"], 1);
     }
     metrics.hook_runs.add(["a", "b"], 1);
+    metrics.llm_estimated_cost_nano_usd.add(["a", "b"], 1);
+    metrics.budget_refusals.add(["a", "b"], 1);
     metrics.reloads.add(["a", "b"], 1);
     metrics.llm_calls.add(["a", "b", "c"], 1);
     metrics.llm_tokens.add(["a", "b", "c"], 1);

@@ -6,12 +6,11 @@ use std::time::Duration;
 use loom_agent::OnUnknown;
 use loom_memory::Budgets;
 
-use super::Places;
 use super::fields::{Section, Unbuilt};
 use super::llm::{self, COUNT};
 use super::value::Value;
-use super::{hooks, permissions};
-use crate::{Behavior, HookDefinition, LlmChoice, PatternChoice, Permissions};
+use super::{Places, budgets, hooks, permissions};
+use crate::{AgentBudgets, Behavior, HookDefinition, LlmChoice, PatternChoice, Permissions};
 
 /// What an agent is, all but its name and notes.
 pub(super) struct Body {
@@ -22,6 +21,7 @@ pub(super) struct Body {
     pub(super) permissions: Permissions,
     pub(super) hooks: Vec<HookDefinition>,
     pub(super) behavior: Behavior,
+    pub(super) budgets: AgentBudgets,
     pub(super) patterns: PatternChoice,
     pub(super) memory: Budgets,
 }
@@ -129,6 +129,7 @@ pub(super) fn read(section: &mut Section<'_>, places: &mut Places) -> Body {
             .unwrap_or_default(),
         hooks: hooks.and_then(|value| hooks::read(&value)).unwrap_or_default(),
         behavior,
+        budgets: section.value("budgets").and_then(|value| budgets::read(&value)).unwrap_or_default(),
         patterns,
         memory: section
             .value("memory")

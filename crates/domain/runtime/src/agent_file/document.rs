@@ -131,6 +131,7 @@ fn definition(identity: Identity, body: Body, places: Places) -> Option<(AgentDe
         permissions: body.permissions,
         hooks: body.hooks,
         behavior: body.behavior,
+        budgets: body.budgets,
         patterns: body.patterns,
         memory: body.memory,
     };

@@ -91,6 +91,10 @@ impl Drive<'_> {
         let answer = ApprovalAnswer { approved: decision.approved, by: Some(by), at };
         self.change(&call, |message, call| CallChange::ApprovalAnswered { message, call, answer });
         if decision.approved {
+            if let Some(answer) = &mut self.story.answer {
+                // What a call of Loom's own comes to; a tool's own result takes its place.
+                answer.set_output(&call, Ok(ToolOutput::new(serde_json::json!({ "approved": true }))));
+            }
             return Ok(EventKind::Approved { effect: effect.number, by: Arc::clone(&decision.by) });
         }
         let why = decision.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();

@@ -10,7 +10,7 @@ use loom_tools::{ToolContext, ToolError};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{Drive, Reply};
+use super::{Drive, NextCall, Reply};
 use crate::model_call::{self, FailedCall};
 use crate::tool_call::Ended;
 use crate::{ContextUse, tool_call};
@@ -61,9 +61,15 @@ impl Drive<'_> {
     fn call_model(&mut self, effect: EffectId, attempt: u32, at: Timestamp) {
         let stop = self.stop_of(effect.number);
         let number = effect.number;
-        let request = match self.compile_request(effect) {
-            Ok(request) => request,
-            Err(error) => {
+        let request = match self.next_call.take() {
+            Some(NextCall::Ready(request)) => *request,
+            Some(NextCall::Short(short)) => {
+                let reply = Reply::OverBudget { effect: number, short };
+                return self.replies.push(Box::pin(std::future::ready(reply)));
+            }
+            // Each is made ready before it is performed.
+            None => return,
+            Some(NextCall::Unaskable(error)) => {
                 let failed =
                     FailedCall { error, usage: loom_llm::Usage::default(), partial_text: String::new() };
                 let reply =
@@ -81,7 +87,10 @@ impl Drive<'_> {
         self.replies.push(Box::pin(called.instrument(span)));
     }
 
-    fn compile_request(&mut self, effect: EffectId) -> Result<CompletionRequest, loom_llm::LlmError> {
+    pub(super) fn compile_request(
+        &mut self,
+        effect: EffectId,
+    ) -> Result<CompletionRequest, loom_llm::LlmError> {
         let model = &self.prepared.model;
         let layers = Layers {
             rom: &self.prepared.built.rom,

@@ -27,6 +27,11 @@ impl Drive<'_> {
             Reply::Hook { effect, entry, ended } => self.take_hook(effect, &entry, ended),
             Reply::Timer { effect } => EventKind::TimerFired { effect },
             Reply::ApprovalExpired { effect } => self.expire_approval(effect),
+            Reply::OverBudget { effect, short } => {
+                self.core.metrics.budget_refusals.add([short.scope.as_str(), short.measure.as_str()], 1);
+                let (scope, measure, raise) = (short.scope, short.measure, self.ask_to_raise(effect, short));
+                EventKind::BudgetExceeded { effect, scope, measure, raise }
+            }
             Reply::Compacted { effect, freed } => EventKind::CompactDone { effect, freed },
         };
         self.apply(event).await
@@ -68,7 +73,8 @@ impl Drive<'_> {
         let at = self.core.clock.now();
         self.story.current.push(self.steps.message(message, at, said));
         let (finish, usage) = (completion.finish, completion.usage);
-        EventKind::LlmDone { effect, message, finish, usage, estimated, cost, calls }
+        let calls_granted = self.budgets.granted(effect);
+        EventKind::LlmDone { effect, message, finish, usage, estimated, cost, calls, calls_granted }
     }
 
     /// About what a provider that does not say so used for the latest request and its answer.

@@ -6,6 +6,7 @@
     reason = "the parts shared by tests fail a test as a test does"
 )]
 
+mod budgets;
 mod durability;
 mod faults;
 mod index;
@@ -28,7 +29,8 @@ async fn it_passes_the_conformance_suite() {
                 let store: loom_store_postgres::PostgresStore = store;
                 store.close().await;
                 let mut stranger = home.stranger().await;
-                let empty = "TRUNCATE sessions, agents, spans, messages, turns, instances CASCADE";
+                let empty =
+                    "TRUNCATE sessions, agents, spans, messages, turns, instances, spending, budgets CASCADE";
                 sqlx::raw_sql(empty).execute(&mut stranger).await.expect("the tables are there");
             }
             let store = home.open().await;

@@ -23,9 +23,9 @@ pub(super) async fn add(
         rows.add(step);
     }
     rows.add_heads(heads);
-    let found: Vec<_> = rows.query()?.fetch(connection).try_collect().await?;
+    let found: Vec<_> = rows.query()?.fetch(&mut *connection).try_collect().await?;
     if found.len() != rows.changed_calls() {
         return Err(Failure::Refused(Error::Missing { what: "a tool call that changes".to_owned() }));
     }
-    Ok(())
+    crate::budgets::count(connection, heads).await
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use loom_base::ErrorCode;
 use loom_proto::v1::{
-    ComponentHealth, GetStorageStatusResponse, GetTraceRequest, HealthStatus, ListToolsRequest,
+    ComponentHealth, CostInfo, GetStorageStatusResponse, GetTraceRequest, HealthStatus, ListToolsRequest,
     ListToolsResponse, PoolStats, Span, StorageBackendType, StorageHealthStatus, ToolDefinition, Trace,
 };
 use loom_runtime::TraceSpan;
@@ -59,7 +59,10 @@ impl LoomApi {
             session_id: trace.session.to_string(),
             root_span: spans.first().cloned(),
             total_duration_ms: millis(trace.duration()),
-            total_cost: Some(cost(trace.usage, trace.cost, provider, model)),
+            total_cost: Some(CostInfo {
+                estimated_cost_usd: trace.estimated_cost.as_dollars(),
+                ..cost(trace.usage, trace.cost, provider, model)
+            }),
             spans,
         })
     }

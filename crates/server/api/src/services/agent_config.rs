@@ -7,7 +7,7 @@ use std::time::Duration;
 use loom_llm::Sampling;
 use loom_memory::Budgets;
 use loom_proto::v1::{AgentConfig, BehaviorConfig, LlmConfig, MemoryConfig, PatternConfig, ToolsConfig};
-use loom_runtime::{AgentDefinition, Behavior, LlmChoice, PatternChoice, Permissions};
+use loom_runtime::{AgentBudgets, AgentDefinition, Behavior, LlmChoice, PatternChoice, Permissions};
 
 use super::bounds;
 use super::convert::{count, given, invalid, long, positive, unsupported};
@@ -41,6 +41,7 @@ pub(super) fn definition(config: AgentConfig) -> Result<AgentDefinition, Failure
         // Only files can say more of these.
         permissions: Permissions::default(),
         hooks: Vec::new(),
+        budgets: AgentBudgets::default(),
         behavior,
         patterns,
         memory: Budgets::default(),

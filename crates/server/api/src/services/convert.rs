@@ -89,5 +89,5 @@ pub(super) fn cost(usage: Usage, cost: NanoUsd, provider: &str, model: &str) -> 
         cache_read_input_tokens: count(usage.cache_read),
         cache_creation_input_tokens: count(usage.cache_write),
     };
-    CostInfo { total_cost_usd: cost.as_dollars(), llm_cost: Some(llm_cost), backend_cost_usd: 0.0 }
+    CostInfo { total_cost_usd: cost.as_dollars(), llm_cost: Some(llm_cost), ..CostInfo::default() }
 }

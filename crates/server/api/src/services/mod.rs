@@ -6,6 +6,7 @@ mod admin;
 mod agent_config;
 mod agents;
 mod bounds;
+mod budgets;
 mod convert;
 mod patterns;
 mod people;
@@ -33,13 +34,13 @@ use loom_proto::v1::{
     DeleteSessionResponse, DescribeStoreRequest, DescribeStoreResponse, ForkSessionRequest, GetAgentRequest,
     GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetServerConfigRequest,
     GetSessionRequest, GetStorageStatusRequest, GetStorageStatusResponse, GetTraceRequest, HealthStatus,
-    ListAgentsRequest, ListAgentsResponse, ListApprovalsRequest, ListApprovalsResponse, ListEffectsRequest,
-    ListEffectsResponse, ListPatternsRequest, ListPatternsResponse, ListSessionsRequest,
-    ListSessionsResponse, ListToolsRequest, ListToolsResponse, ListTurnsRequest, ListTurnsResponse, Pattern,
-    ReloadAgentRequest, ReloadPatternsRequest, ReloadPatternsResponse, ReplaySessionRequest,
-    ResolveEffectRequest, ResolveEffectResponse, ServerConfig, Session, StreamTurnRequest, Trace,
-    VacuumStoreRequest, VacuumStoreResponse, VerifyStoreRequest, VerifyStoreResponse, WeaveProgress,
-    WeaveRequest, WeaveResponse,
+    ListAgentsRequest, ListAgentsResponse, ListApprovalsRequest, ListApprovalsResponse, ListBudgetsRequest,
+    ListBudgetsResponse, ListEffectsRequest, ListEffectsResponse, ListPatternsRequest, ListPatternsResponse,
+    ListSessionsRequest, ListSessionsResponse, ListToolsRequest, ListToolsResponse, ListTurnsRequest,
+    ListTurnsResponse, Pattern, ReloadAgentRequest, ReloadPatternsRequest, ReloadPatternsResponse,
+    ReplaySessionRequest, ResolveEffectRequest, ResolveEffectResponse, ServerConfig, Session,
+    StreamTurnRequest, Trace, VacuumStoreRequest, VacuumStoreResponse, VerifyStoreRequest,
+    VerifyStoreResponse, WeaveProgress, WeaveRequest, WeaveResponse,
 };
 use loom_runtime::Runtime;
 
@@ -204,6 +205,14 @@ impl LoomService for LoomApi {
     ) -> Result<Response<AnswerClarificationResponse>, Status> {
         let principal = principal_of(&request);
         reply(self.question_answer(request.into_inner(), principal).await)
+    }
+
+    async fn list_budgets(
+        &self,
+        request: Request<ListBudgetsRequest>,
+    ) -> Result<Response<ListBudgetsResponse>, Status> {
+        let principal = principal_of(&request);
+        reply(self.budget_list(request.into_inner(), principal).await)
     }
 
     async fn create_session(

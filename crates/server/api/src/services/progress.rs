@@ -211,7 +211,8 @@ fn tell_end(event: &mut WeaveProgress, report: &TurnReport) {
 
 /// What a turn cost.
 pub(super) fn report_cost(report: &TurnReport) -> CostInfo {
-    cost(report.spent.usage, report.cost(), &report.provider, &report.model)
+    let cost = cost(report.spent.usage, report.cost(), &report.provider, &report.model);
+    CostInfo { estimated_cost_usd: report.spent.estimated_cost.as_dollars(), ..cost }
 }
 
 /// What a turn did.

@@ -219,6 +219,7 @@ impl LoomService for Fake {
         list_approvals(ListApprovalsRequest) -> ListApprovalsResponse;
         answer_approval(AnswerApprovalRequest) -> AnswerApprovalResponse;
         answer_clarification_question(AnswerClarificationRequest) -> AnswerClarificationResponse;
+        list_budgets(ListBudgetsRequest) -> ListBudgetsResponse;
         create_session(CreateSessionRequest) -> Session;
         delete_session(DeleteSessionRequest) -> DeleteSessionResponse;
         fork_session(ForkSessionRequest) -> Session;

@@ -1608,6 +1608,77 @@ pub struct AnswerClarificationResponse {
     #[prost(bool, tag = "3")]
     pub accepted: bool,
 }
+/// Which budgets to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListBudgetsRequest {
+    /// Only this agent's, by id or name, and the server's; empty for those of all agents that have one.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// That of this session as well.
+    #[prost(string, tag = "2")]
+    pub session_id: ::prost::alloc::string::String,
+}
+/// Budgets and what is left of them.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListBudgetsResponse {
+    /// The server's first, then the agents' by name, then the session's.
+    #[prost(message, repeated, tag = "1")]
+    pub budgets: ::prost::alloc::vec::Vec<Budget>,
+}
+/// What turns may use together, and what they have used.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Budget {
+    /// Whose turns: server, agent or session.
+    #[prost(string, tag = "1")]
+    pub scope: ::prost::alloc::string::String,
+    /// The agent, unless it is the server's.
+    #[prost(string, tag = "2")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "3")]
+    pub agent_name: ::prost::alloc::string::String,
+    /// The session, when it is one's.
+    #[prost(string, tag = "4")]
+    pub session_id: ::prost::alloc::string::String,
+    /// How long it lasts: day, month or total.
+    #[prost(string, tag = "5")]
+    pub per: ::prost::alloc::string::String,
+    /// When the time that it lasts now began, in seconds since the Unix epoch; 0 for total.
+    #[prost(int64, tag = "6")]
+    pub starts_at: i64,
+    /// When it begins anew; 0 for total.
+    #[prost(int64, tag = "7")]
+    pub ends_at: i64,
+    /// What happens when a model call does not fit: stop or degrade.
+    #[prost(string, tag = "8")]
+    pub on_exceeded: ::prost::alloc::string::String,
+    /// What is counted: usd, tokens, tool_calls and seconds, in this order.
+    #[prost(message, repeated, tag = "9")]
+    pub measures: ::prost::alloc::vec::Vec<BudgetMeasure>,
+    /// Of the dollars used, those that no provider counted: what was held back for calls that a stop cut off, and what
+    /// providers did not say.
+    #[prost(double, tag = "10")]
+    pub estimated_usd: f64,
+    /// Of the tokens used, those that no provider counted.
+    #[prost(int64, tag = "11")]
+    pub estimated_tokens: i64,
+}
+/// One thing that a budget counts.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BudgetMeasure {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The most that may be used; unset for as much as there is.
+    #[prost(double, optional, tag = "2")]
+    pub limit: ::core::option::Option<f64>,
+    /// What is used.
+    #[prost(double, tag = "3")]
+    pub used: f64,
+    /// What is held back for what is in flight.
+    #[prost(double, tag = "4")]
+    pub reserved: f64,
+}
 /// What a person is asked.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HitlRequestInfo {
@@ -1710,6 +1781,10 @@ pub struct CostInfo {
     /// What its queries cost, when the backend says so.
     #[prost(double, tag = "3")]
     pub backend_cost_usd: f64,
+    /// Of the sum, what no provider counted: what was held back for model calls that a stop cut off, and what providers did not
+    /// say.
+    #[prost(double, tag = "900")]
+    pub estimated_cost_usd: f64,
 }
 /// The tokens and the price of model calls, summed.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -3123,6 +3198,32 @@ pub mod loom_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Lists budgets: the server's, those of agents, and that of a session when one is named. What is used and held back is of
+        /// the time they last now.
+        pub async fn list_budgets(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListBudgetsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListBudgetsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/ListBudgets",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "ListBudgets"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Starts a session.
         pub async fn create_session(
             &mut self,
@@ -3859,6 +3960,15 @@ pub mod loom_service_server {
             request: tonic::Request<super::AnswerClarificationRequest>,
         ) -> std::result::Result<
             tonic::Response<super::AnswerClarificationResponse>,
+            tonic::Status,
+        >;
+        /// Lists budgets: the server's, those of agents, and that of a session when one is named. What is used and held back is of
+        /// the time they last now.
+        async fn list_budgets(
+            &self,
+            request: tonic::Request<super::ListBudgetsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListBudgetsResponse>,
             tonic::Status,
         >;
         /// Starts a session.
@@ -4607,6 +4717,51 @@ pub mod loom_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AnswerClarificationQuestionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/ListBudgets" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListBudgetsSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::ListBudgetsRequest>
+                    for ListBudgetsSvc<T> {
+                        type Response = super::ListBudgetsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListBudgetsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::list_budgets(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListBudgetsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -80,7 +80,7 @@ fn completed(text: &str) -> WeaveProgress {
     };
     WeaveProgress {
         partial_content: text.to_owned(),
-        cost: Some(CostInfo { total_cost_usd: 0.0021, llm_cost: Some(llm_cost), backend_cost_usd: 0.0 }),
+        cost: Some(CostInfo { total_cost_usd: 0.0021, llm_cost: Some(llm_cost), ..CostInfo::default() }),
         context_state: Some(context),
         ..said(ExecutionStage::Completed, "completed")
     }

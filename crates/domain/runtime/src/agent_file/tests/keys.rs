@@ -39,6 +39,20 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("spec.permissions.classes.unsafe", "deny"),
     ("spec.permissions.approval_timeout_seconds", "1"),
     ("spec.hooks", "[{type: git_commit, workspace: /w}]"),
+    ("spec.budgets.turn.usd", "0.5"),
+    ("spec.budgets.turn.tokens", "1"),
+    ("spec.budgets.turn.on_exceeded", "degrade"),
+    ("spec.budgets.session.usd", "0.5"),
+    ("spec.budgets.session.tokens", "1"),
+    ("spec.budgets.session.tool_calls", "1"),
+    ("spec.budgets.session.seconds", "1"),
+    ("spec.budgets.session.on_exceeded", "degrade"),
+    ("spec.budgets.agent.usd", "0.5"),
+    ("spec.budgets.agent.tokens", "1"),
+    ("spec.budgets.agent.tool_calls", "1"),
+    ("spec.budgets.agent.seconds", "1"),
+    ("spec.budgets.agent.per", "day"),
+    ("spec.budgets.agent.on_exceeded", "degrade"),
     ("spec.memory.budgets.rom", "1"),
     ("spec.memory.budgets.l1", "1"),
     ("spec.config.max_turns", "1"),
@@ -117,7 +131,7 @@ fn current(path: &str) -> String {
     match path.as_str() {
         "agent.metadata" => "metadata.labels".to_owned(),
         "agent.name" | "agent.description" => path.replace("agent", "metadata"),
-        _ => path.replace("agent.", "spec."),
+        _ => path.strip_prefix("agent.").map_or_else(|| path.clone(), |rest| format!("spec.{rest}")),
     }
 }
 

@@ -37,6 +37,13 @@ impl Calls {
                 self.asked.insert((*message, request.id.clone()), told);
             }
         }
+        if let EventKind::BudgetExceeded { raise: Some(raise), .. } = &event.kind
+            && turn.calls().iter().any(|call| call.request == raise.call)
+        {
+            self.answer = Some(raise.message);
+            let told = Told { request: raise.call.clone(), outcome: None, settled: 0 };
+            self.asked.insert((raise.message, raise.call.id.clone()), told);
+        }
         let Some(answer) = self.answer else { return };
         for effect in effects {
             let Effect::Settled { call } = effect else { continue };

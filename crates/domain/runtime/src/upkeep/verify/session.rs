@@ -1,6 +1,7 @@
 //! One session: its turns, its messages, and its totals as their sums.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use loom_agent::Spent;
 use loom_base::{MessageId, NanoUsd, TurnId};
@@ -17,6 +18,10 @@ struct Sums {
     ended: u64,
     usage: Usage,
     cost: NanoUsd,
+    tool_calls: u64,
+    estimated_tokens: u64,
+    estimated_cost: NanoUsd,
+    worked: Duration,
     /// The messages that events point to, with their turns.
     named: HashMap<MessageId, TurnId>,
     /// Messages that came with a fork: no event of this session names them.
@@ -29,6 +34,10 @@ impl Sums {
     fn add(&mut self, spent: &Spent, has_ended: bool) {
         self.usage += spent.usage;
         self.cost += spent.cost;
+        self.tool_calls += u64::from(spent.tool_calls);
+        self.estimated_tokens += spent.estimated_tokens;
+        self.estimated_cost += spent.estimated_cost;
+        self.worked += spent.worked;
         self.ended += u64::from(has_ended);
     }
 }
@@ -171,13 +180,24 @@ fn compare(record: &SessionRecord, sums: &Sums, messages: u64, findings: &mut Fi
         ("output tokens", stored.output, summed.output),
         ("cache read tokens", stored.cache_read, summed.cache_read),
         ("cache write tokens", stored.cache_write, summed.cache_write),
+        ("tool calls", totals.tool_calls, sums.tool_calls),
+        ("estimated tokens", totals.estimated_tokens, sums.estimated_tokens),
     ] {
         if stored != summed {
             findings.say(&what, format_args!("{name} are stored as {stored}, its turns sum to {summed}"));
         }
     }
-    if totals.cost != sums.cost {
-        let (stored, summed) = (totals.cost.as_nanos(), sums.cost.as_nanos());
-        findings.say(&what, format_args!("cost is stored as {stored} n$, its turns sum to {summed} n$"));
+    for (name, stored, summed) in
+        [("cost", totals.cost, sums.cost), ("estimated cost", totals.estimated_cost, sums.estimated_cost)]
+    {
+        if stored != summed {
+            let (stored, summed) = (stored.as_nanos(), summed.as_nanos());
+            findings
+                .say(&what, format_args!("{name} is stored as {stored} n$, its turns sum to {summed} n$"));
+        }
+    }
+    if totals.worked != sums.worked {
+        let (stored, summed) = (totals.worked, sums.worked);
+        findings.say(&what, format_args!("work is stored as {stored:?}, its turns sum to {summed:?}"));
     }
 }

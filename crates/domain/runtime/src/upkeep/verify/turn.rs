@@ -112,6 +112,21 @@ fn compare_spent(what: &str, record: &TurnRecord, turn: &Turn, findings: &mut Fi
         findings.compare(what, name, &stored, &replayed);
     }
     findings.compare(what, "cost in n$", &stored.cost.as_nanos(), &replayed.cost.as_nanos());
+    // Versions that did not count these stored nothing; every turn of a later one has worked.
+    if !stored.worked.is_zero() {
+        let (tokens, cost) = (stored.estimated_tokens, stored.estimated_cost.as_nanos());
+        findings.compare(what, "estimated tokens", &tokens, &replayed.estimated_tokens);
+        findings.compare(what, "estimated cost in n$", &cost, &replayed.estimated_cost.as_nanos());
+        findings.compare(
+            what,
+            "microseconds of work",
+            &stored.worked.as_micros(),
+            &replayed.worked.as_micros(),
+        );
+    }
+    if record.end.is_some() && record.reserved.is_some() {
+        findings.say(what, "has ended, and still holds something back");
+    }
 }
 
 fn compare_end(

@@ -1,17 +1,17 @@
 //! Reads what is stored of the turns and sessions that a batch is about.
 
-use loom_agent::Spent;
 use loom_store::admission::{Heads, SessionHead, TurnHead};
 use loom_store::{Advance, Error};
 use sqlx::PgConnection;
 
 use crate::error::Failure;
-use loom_store_sql::Row;
+use loom_store_sql::{Row, records};
 
 /// The state of each step's turn and session, one row for each step in the order given.
 const READ: &str = "
 SELECT j.turn_id, t.session_id, t.events, t.ended_at,
        t.input_tokens, t.output_tokens, t.cache_read_tokens, t.cache_write_tokens, t.cost, t.model_calls, t.tool_calls,
+       t.estimated_tokens, t.estimated_cost, t.worked,
        s.epoch, s.next_message, e.append_id
 FROM unnest($1::text[], $2::bigint[], $3::text[]) WITH ORDINALITY AS j (turn_id, seq, session_id, place)
 LEFT JOIN sessions AS s ON s.id = j.session_id
@@ -43,17 +43,15 @@ fn add(heads: &mut Heads, step: &Advance, row: &Row<'_>) -> Result<(), Error> {
         heads.sessions.insert(step.session.clone(), head);
     }
     if row.get::<Option<i64>>("events")?.is_some() {
-        let spent = Spent {
-            usage: row.usage()?,
-            cost: row.money("cost")?,
-            model_calls: row.number("model_calls")?,
-            tool_calls: row.number("tool_calls")?,
-        };
+        let spent = records::spent(row)?;
         let head = TurnHead {
             session: row.parse("session_id")?,
             events: row.number("events")?,
             spent,
+            // What a step holds back takes the place of what the one before did.
+            reserved: None,
             ended: row.time_if_any("ended_at")?.is_some(),
+            ends: false,
             touched: false,
         };
         heads.turns.insert(step.turn, head);

@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use loom_base::{CallId, MessageId, SessionId, TurnId};
-use loom_store::admission::{Heads, SessionHead, TurnHead, counts};
+use loom_store::admission::{Heads, SessionHead, TurnHead, counts, others};
 use loom_store::{Advance, CallChange, Error, IdempotencyKey, NewMessage, NewTurn, TurnEnd};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::statement::{
-    self, CallRow, CallState, EventRow, KeyRow, MessageRow, Query, SessionState, TurnRow, TurnState,
+    self, CallRow, CallState, EventRow, KeyRow, MessageRow, Query, SessionLedger, SessionState, TurnLedger,
+    TurnRow, TurnState,
 };
 use crate::error::Failure;
 use loom_store_sql::text::stored;
@@ -20,6 +21,8 @@ pub(super) struct Rows<'a> {
     turns: Vec<TurnRow<'a>>,
     turn_states: Vec<TurnState>,
     session_states: Vec<SessionState<'a>>,
+    turn_ledgers: Vec<TurnLedger>,
+    session_ledgers: Vec<SessionLedger<'a>>,
     events: Vec<EventRow>,
     keys: Vec<KeyRow<'a>>,
     messages: Vec<MessageRow<'a>>,
@@ -130,9 +133,11 @@ impl<'a> Rows<'a> {
     pub(super) fn add_heads(&mut self, heads: &'a Heads) -> Result<(), Failure> {
         for (id, head) in heads.turns.iter().filter(|(_, head)| head.touched) {
             self.turn_states.push(turn_state(*id, head, self.ends.get(id).copied())?);
+            self.turn_ledgers.push(turn_ledger(*id, head)?);
         }
         for (id, head) in heads.sessions.iter().filter(|(_, head)| head.touched) {
             self.session_states.push(session_state(id, head));
+            self.session_ledgers.push(session_ledger(id, head));
         }
         Ok(())
     }
@@ -151,7 +156,9 @@ impl<'a> Rows<'a> {
         let query = KeyRow::bind(query, self.keys.iter());
         let query = MessageRow::bind(query, self.messages.iter());
         let query = CallState::bind(query, self.call_states.values());
-        CallRow::bind(query, self.calls.iter())
+        let query = CallRow::bind(query, self.calls.iter());
+        let query = TurnLedger::bind(query, self.turn_ledgers.iter());
+        SessionLedger::bind(query, self.session_ledgers.iter())
     }
 }
 
@@ -205,6 +212,17 @@ fn turn_state(id: TurnId, head: &TurnHead, end: Option<&TurnEnd>) -> Result<Turn
         ended_at: end.map(|end| end.ended_at.as_micros()),
         notes: end.map(|end| json(&end.notes)).transpose()?,
     })
+}
+
+fn turn_ledger(id: TurnId, head: &TurnHead) -> Result<TurnLedger, Failure> {
+    let [_, estimated_tokens, estimated_cost, worked] = others(&head.spent);
+    let reserved = head.reserved.as_ref().map(json).transpose()?;
+    Ok(TurnLedger { id: id.to_string(), estimated_tokens, estimated_cost, worked, reserved })
+}
+
+fn session_ledger<'a>(id: &'a SessionId, head: &SessionHead) -> SessionLedger<'a> {
+    let [tool_calls, estimated_tokens, estimated_cost, worked] = head.others;
+    SessionLedger { id: id.as_str(), tool_calls, estimated_tokens, estimated_cost, worked }
 }
 
 fn session_state<'a>(id: &'a SessionId, head: &SessionHead) -> SessionState<'a> {

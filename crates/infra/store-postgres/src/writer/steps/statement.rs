@@ -19,27 +19,34 @@ WITH turn_states AS (
                          $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::text[])
     AS s (id, events, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost, model_calls, tool_calls,
           outcome, ended_at, notes)
+), turn_ledgers AS (
+    SELECT * FROM unnest($77::text[], $78::bigint[], $79::bigint[], $80::bigint[], $81::text[])
+    AS l (id, estimated_tokens, estimated_cost, worked, reserved)
 ), added_turns AS (
     INSERT INTO turns (id, session_id, agent_id, agent_version, rules_version, config, rom, patterns, provider, model,
                        trace_id, parent_span, pattern, accepted_at,
                        events, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost, model_calls,
-                       tool_calls, outcome, ended_at, notes)
+                       tool_calls, outcome, ended_at, notes, estimated_tokens, estimated_cost, worked, reserved)
     SELECT n.id, n.session_id, n.agent_id, n.agent_version, n.rules_version, n.config::json, n.rom, n.patterns,
            n.provider, n.model, n.trace_id, n.parent_span, n.pattern::json, n.accepted_at,
            s.events, s.input_tokens, s.output_tokens, s.cache_read_tokens, s.cache_write_tokens, s.cost, s.model_calls,
-           s.tool_calls, s.outcome::json, s.ended_at, s.notes::json
+           s.tool_calls, s.outcome::json, s.ended_at, s.notes::json, l.estimated_tokens, l.estimated_cost, l.worked,
+           l.reserved::json
     FROM unnest($13::text[], $14::text[], $15::text[], $16::bigint[], $17::bigint[], $18::text[], $19::text[],
                 $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[], $26::bigint[])
          AS n (id, session_id, agent_id, agent_version, rules_version, config, rom, patterns, provider, model, trace_id,
                parent_span, pattern, accepted_at)
     JOIN turn_states AS s ON s.id = n.id
+    JOIN turn_ledgers AS l ON l.id = n.id
 ), changed_turns AS (
     UPDATE turns AS t
     SET events = s.events, input_tokens = s.input_tokens, output_tokens = s.output_tokens,
         cache_read_tokens = s.cache_read_tokens, cache_write_tokens = s.cache_write_tokens, cost = s.cost,
         model_calls = s.model_calls, tool_calls = s.tool_calls, outcome = coalesce(s.outcome::json, t.outcome),
-        ended_at = coalesce(s.ended_at, t.ended_at), notes = coalesce(s.notes::json, t.notes), stalled = 0
-    FROM turn_states AS s
+        ended_at = coalesce(s.ended_at, t.ended_at), notes = coalesce(s.notes::json, t.notes), stalled = 0,
+        estimated_tokens = l.estimated_tokens, estimated_cost = l.estimated_cost, worked = l.worked,
+        reserved = l.reserved::json
+    FROM turn_states AS s JOIN turn_ledgers AS l ON l.id = s.id
     WHERE t.id = s.id
 ), changed_sessions AS (
     UPDATE sessions AS t
@@ -47,11 +54,16 @@ WITH turn_states AS (
         output_tokens = t.output_tokens + s.output_tokens,
         cache_read_tokens = t.cache_read_tokens + s.cache_read_tokens,
         cache_write_tokens = t.cache_write_tokens + s.cache_write_tokens, cost = t.cost + s.cost,
-        context_start = coalesce(s.context_start, t.context_start), last_active = greatest(t.last_active, s.last_active)
+        context_start = coalesce(s.context_start, t.context_start),
+        last_active = greatest(t.last_active, s.last_active), tool_calls = t.tool_calls + l.tool_calls,
+        estimated_tokens = t.estimated_tokens + l.estimated_tokens,
+        estimated_cost = t.estimated_cost + l.estimated_cost, worked = t.worked + l.worked
     FROM unnest($27::text[], $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[],
                 $34::bigint[], $35::bigint[], $36::bigint[])
          AS s (id, next_message, turns, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost,
                context_start, last_active)
+    JOIN unnest($82::text[], $83::bigint[], $84::bigint[], $85::bigint[], $86::bigint[])
+         AS l (id, tool_calls, estimated_tokens, estimated_cost, worked) ON l.id = s.id
     WHERE t.id = s.id
 ), added_events AS (
     INSERT INTO turn_events (turn_id, seq, at, append_id, event)
@@ -139,6 +151,24 @@ rows! {
         outcome: Option<String>,
         ended_at: Option<i64>,
         notes: Option<String>,
+    }
+
+    /// What the batch makes of what budgets count of a turn.
+    TurnLedger {
+        id: String,
+        estimated_tokens: i64,
+        estimated_cost: i64,
+        worked: i64,
+        reserved: Option<String>,
+    }
+
+    /// How far what budgets count of a session moves.
+    SessionLedger<'a> {
+        id: &'a str,
+        tool_calls: i64,
+        estimated_tokens: i64,
+        estimated_cost: i64,
+        worked: i64,
     }
 
     /// A turn that is accepted.

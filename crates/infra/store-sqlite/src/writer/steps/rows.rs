@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use loom_agent::{CallOutcome, Event};
+use loom_agent::{CallOutcome, Event, Reserved};
 use loom_base::{CallId, Digest, MessageId, NanoUsd, SessionId, Timestamp, TurnId};
 use loom_llm::{ContentBlock, Role};
-use loom_store::admission::{Heads, SessionHead, TurnHead, counts};
+use loom_store::admission::{Heads, SessionHead, TurnHead, counts, others};
 use loom_store::{
     Advance, ApprovalAnswer, CallChange, CallResolution, EndNotes, Error, IdempotencyKey, NewTurn, TurnEnd,
 };
@@ -33,14 +33,17 @@ SET events = j.value ->> 1, input_tokens = j.value ->> 2, output_tokens = j.valu
     cache_read_tokens = j.value ->> 4, cache_write_tokens = j.value ->> 5, cost = j.value ->> 6,
     model_calls = j.value ->> 7, tool_calls = j.value ->> 8,
     outcome = iif(j.value ->> 9 IS NULL, outcome, j.value -> 9), ended_at = coalesce(j.value ->> 10, ended_at),
-    notes = iif(j.value ->> 9 IS NULL, notes, j.value -> 11), stalled = 0
+    notes = iif(j.value ->> 9 IS NULL, notes, j.value -> 11), stalled = 0, estimated_tokens = j.value ->> 12,
+    estimated_cost = j.value ->> 13, worked = j.value ->> 14, reserved = iif(j.value ->> 15 IS NULL, NULL, j.value -> 15)
 FROM jsonb_each(?) AS j
 WHERE turns.id = j.value ->> 0;
 UPDATE sessions
 SET next_message = j.value ->> 1, turns = turns + (j.value ->> 2), input_tokens = input_tokens + (j.value ->> 3),
     output_tokens = output_tokens + (j.value ->> 4), cache_read_tokens = cache_read_tokens + (j.value ->> 5),
     cache_write_tokens = cache_write_tokens + (j.value ->> 6), cost = cost + (j.value ->> 7),
-    context_start = coalesce(j.value ->> 8, context_start), last_active = max(last_active, j.value ->> 9)
+    context_start = coalesce(j.value ->> 8, context_start), last_active = max(last_active, j.value ->> 9),
+    tool_calls = tool_calls + (j.value ->> 10), estimated_tokens = estimated_tokens + (j.value ->> 11),
+    estimated_cost = estimated_cost + (j.value ->> 12), worked = worked + (j.value ->> 13)
 FROM jsonb_each(?) AS j
 WHERE sessions.id = j.value ->> 0;
 INSERT INTO turn_events (turn_id, seq, at, append_id, event)
@@ -97,10 +100,29 @@ struct TurnState<'a>(
     Option<&'a loom_agent::Outcome>,
     Option<Timestamp>,
     Option<&'a EndNotes>,
+    i64,
+    i64,
+    i64,
+    Option<&'a Reserved>,
 );
 
 #[derive(Serialize)]
-struct SessionState<'a>(&'a SessionId, u64, u32, i64, i64, i64, i64, i64, Option<u64>, i64);
+struct SessionState<'a>(
+    &'a SessionId,
+    u64,
+    u32,
+    i64,
+    i64,
+    i64,
+    i64,
+    i64,
+    Option<u64>,
+    i64,
+    i64,
+    i64,
+    i64,
+    i64,
+);
 
 #[derive(Serialize)]
 struct EventRow<'a>(TurnId, u32, Timestamp, Uuid, &'a Event);
@@ -280,8 +302,9 @@ fn turn_row<'a>(step: &'a Advance, new: &'a NewTurn) -> TurnRow<'a> {
     )
 }
 
-fn turn_state<'a>(id: TurnId, head: &TurnHead, end: Option<&'a TurnEnd>) -> TurnState<'a> {
+fn turn_state<'a>(id: TurnId, head: &'a TurnHead, end: Option<&'a TurnEnd>) -> TurnState<'a> {
     let [input, output, cache_read, cache_write] = counts(head.spent.usage);
+    let [_, estimated_tokens, estimated_cost, worked] = others(&head.spent);
     TurnState(
         id,
         head.events,
@@ -295,11 +318,16 @@ fn turn_state<'a>(id: TurnId, head: &TurnHead, end: Option<&'a TurnEnd>) -> Turn
         end.map(|end| &end.outcome),
         end.map(|end| end.ended_at),
         end.map(|end| &end.notes),
+        estimated_tokens,
+        estimated_cost,
+        worked,
+        head.reserved.as_ref(),
     )
 }
 
 fn session_state<'a>(id: &'a SessionId, head: &SessionHead) -> SessionState<'a> {
     let [input, output, cache_read, cache_write] = head.tokens;
+    let [tool_calls, estimated_tokens, estimated_cost, worked] = head.others;
     SessionState(
         id,
         head.next_message,
@@ -311,5 +339,9 @@ fn session_state<'a>(id: &'a SessionId, head: &SessionHead) -> SessionState<'a> 
         head.cost,
         head.context_start,
         head.last_active,
+        tool_calls,
+        estimated_tokens,
+        estimated_cost,
+        worked,
     )
 }
