@@ -59,6 +59,7 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("spec.config.max_iterations", "1"),
     ("spec.config.timeout_seconds", "1"),
     ("spec.config.on_unknown", "tell"),
+    ("spec.config.ask_user", "true"),
     ("spec.config.patterns.enabled", "false"),
     ("spec.config.patterns.min_confidence", "1"),
     ("spec.config.patterns.max_patterns_per_turn", "0"),
