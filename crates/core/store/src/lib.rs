@@ -9,6 +9,7 @@ mod agent;
 pub mod conformance;
 mod error;
 mod health;
+mod hint;
 mod lease;
 mod message;
 mod page;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 pub use agent::{AgentRecord, AgentSource, AgentStore};
 pub use error::Error;
 pub use health::{HealthStore, PoolUse, StoreKind, StoreStatus};
+pub use hint::{Hint, HintStore, Hints};
 pub use lease::{Claim, Claimed, LeaseStore, Renewal};
 pub use message::{MessageHit, MessageRecord, MessageStore, NewMessage, SearchQuery};
 pub use page::{Listed, Page};
@@ -52,6 +54,8 @@ pub struct Stores {
     pub spans: Arc<dyn SpanStore>,
     /// Which of those that share the database owns a session.
     pub leases: Arc<dyn LeaseStore>,
+    /// What others that share the database say of it.
+    pub hints: Arc<dyn HintStore>,
     /// Whether all that works.
     pub health: Arc<dyn HealthStore>,
     /// What looks after all of it.

@@ -182,6 +182,13 @@ impl Actor {
     async fn claim(&self) -> Result<Option<(SessionRecord, Lease)>, Error> {
         let Some((lease, epoch)) = self.core.membership.claim(&self.id).await? else { return Ok(None) };
         let found = self.core.stores.sessions.get(&self.id).await?;
+        if let Some(record) = &found
+            && self.core.agents.known(&record.agent).is_none()
+            && self.core.membership.is_shared()
+        {
+            // The one that had the session may have made its agent a moment ago.
+            self.core.agents.refresh().await?;
+        }
         Ok(found.map(|record| (SessionRecord { epoch, ..record }, lease)))
     }
 

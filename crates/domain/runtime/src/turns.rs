@@ -36,7 +36,10 @@ impl Sessions {
                 (Ok(found), _) if !found.is_empty() => self.wake(found, &places).await,
                 (Ok(_), None) => return Ok(()),
                 (Err(error), None) => return Err(error),
-                (Ok(_), Some(period)) => self.core.clock.sleep(period).await,
+                (Ok(_), Some(period)) => tokio::select! {
+                    () = self.core.clock.sleep(period) => {}
+                    () = self.core.owners_changed.notified() => {}
+                },
                 (Err(error), Some(period)) => {
                     tracing::warn!(%error, "unfinished turns were not found");
                     self.core.clock.sleep(period).await;

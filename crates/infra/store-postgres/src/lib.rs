@@ -13,6 +13,7 @@ mod agents;
 mod connect;
 mod error;
 mod health;
+mod hints;
 mod keys;
 mod leases;
 mod messages;

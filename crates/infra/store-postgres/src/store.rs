@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::connect::{Pool, Settings};
 use crate::error::unavailable;
 use crate::writer::{Postgres, Queue, Writer};
-use crate::{agents, health, leases, messages, schema, search, sessions, spans, turns, upkeep};
+use crate::{agents, health, hints, leases, messages, schema, search, sessions, spans, turns, upkeep};
 
 /// Where the store is, and how much it may use.
 #[derive(Clone)]
@@ -21,7 +21,8 @@ pub struct Options {
     ///
     /// [parameters]: https://docs.rs/sqlx/0.9.0/sqlx/postgres/struct.PgConnectOptions.html
     pub url: Secret,
-    /// Connections that read, at most. Two more write spans, one says that we are alive, and one writes everything else.
+    /// Connections that read, at most. Two more write spans, one says that we are alive, two are for
+    /// what others say and are told, and one writes everything else.
     pub readers: u32,
     /// Spans kept; the oldest beyond them go.
     pub kept_spans: u32,
@@ -58,6 +59,7 @@ pub struct PostgresStore {
     reads: Pool,
     spans: Pool,
     heartbeat: Pool,
+    hints: Pool,
     clock: Arc<dyn Clock>,
     writer: JoinHandle<Postgres>,
 }
@@ -73,6 +75,7 @@ impl PostgresStore {
         let connection = settings.writer().await.map_err(|error| unavailable(&error))?;
         let (reads, spans, heartbeat) =
             (settings.readers(options.readers), settings.spans(), settings.heartbeat());
+        let hints = settings.hints();
         let (queue, writer) = Writer::new(Postgres::new(settings), connection);
         let clock = options.clock;
         let stores = Stores {
@@ -82,10 +85,11 @@ impl PostgresStore {
             agents: Arc::new(agents::Agents::new(queue.clone(), reads.clone())),
             spans: Arc::new(spans::Spans::new(spans.clone(), options.kept_spans)),
             leases: Arc::new(leases::Leases::new(queue.clone(), heartbeat.clone())),
+            hints: Arc::new(hints::Notices::new(hints.clone())),
             health: Arc::new(health::Health::new(queue.clone(), reads.clone(), Arc::clone(&clock))),
             upkeep: Arc::new(upkeep::Upkeep::new(queue.clone(), reads.clone())),
         };
-        Ok(Self { stores, queue, reads, spans, heartbeat, clock, writer: tokio::spawn(writer.run()) })
+        Ok(Self { stores, queue, reads, spans, heartbeat, hints, clock, writer: tokio::spawn(writer.run()) })
     }
 
     /// The stores.
@@ -109,6 +113,7 @@ impl PostgresStore {
         self.reads.connections().close().await;
         self.spans.connections().close().await;
         self.heartbeat.connections().close().await;
+        self.hints.connections().close().await;
         self.queue.close();
         if let Err(error) = self.writer.await {
             tracing::error!(%error, "the writer did not end by itself");

@@ -9,6 +9,7 @@ mod connect;
 mod directory;
 mod error;
 mod health;
+mod hints;
 mod keys;
 mod leases;
 mod mark;

@@ -16,7 +16,7 @@ use crate::directory::{Directory, LOCK_FILE};
 use crate::error::unavailable;
 use crate::mark::ours;
 use crate::writer::{LimitSize, Queue, SizeLimit, Sqlite, Writer};
-use crate::{agents, connect, health, leases, messages, search, sessions, spans, turns, upkeep};
+use crate::{agents, connect, health, hints, leases, messages, search, sessions, spans, turns, upkeep};
 
 pub(crate) const DATABASE: &str = "loom.db";
 const SPANS: &str = "spans.db";
@@ -93,6 +93,7 @@ impl SqliteStore {
             agents: Arc::new(agents::Agents::new(queue.clone(), reads.clone())),
             spans: Arc::new(spans::Spans::new(spans.clone(), options.kept_spans)),
             leases: Arc::new(leases::Leases::new(queue.clone(), reads.clone())),
+            hints: Arc::new(hints::Nobody),
             health: Arc::new(health::Health::new(
                 queue.clone(),
                 reads.clone(),

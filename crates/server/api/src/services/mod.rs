@@ -87,7 +87,10 @@ impl LoomApi {
 
 impl From<loom_runtime::Error> for Failure {
     fn from(error: loom_runtime::Error) -> Self {
-        let failure = Self::new(error.code, error.message);
+        let mut failure = Self::new(error.code, error.message);
+        if let Some(holder) = error.holder {
+            failure = failure.with(Self::HOLDER, &*holder);
+        }
         match error.retry_after {
             Some(pause) => failure.retry_after(pause),
             None => failure,
