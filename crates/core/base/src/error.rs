@@ -241,6 +241,10 @@ error_codes! {
     BackupExists "LOOM_BACKUP_EXISTS" AlreadyExists Never;
     /// No backup is under that name.
     BackupNotFound "LOOM_BACKUP_NOT_FOUND" NotFound Never;
+    /// The file is not a whole export that this version reads.
+    ExportInvalid "LOOM_EXPORT_INVALID" InvalidArgument Never;
+    /// The store that was to be filled holds something.
+    StoreNotEmpty "LOOM_STORE_NOT_EMPTY" FailedPrecondition Never;
     /// The store does not answer or cannot write.
     StoreUnavailable "LOOM_STORE_UNAVAILABLE" Unavailable Later;
     /// Another writer was first; read again.

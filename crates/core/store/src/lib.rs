@@ -15,6 +15,7 @@ mod message;
 mod page;
 mod session;
 mod span;
+mod transfer;
 mod turn;
 mod upkeep;
 pub mod words;
@@ -32,6 +33,9 @@ pub use session::{
     AgentTotals, NewSession, SessionFilter, SessionRecord, SessionState, SessionStore, SessionTotals,
 };
 pub use span::{SpanRecord, SpanStore};
+pub use transfer::{
+    Cell, Cells, LEFT_BEHIND, Migrated, TABLES, Table, TableReader, TableWriter, TransferStore,
+};
 pub use turn::{
     Advance, ApprovalAnswer, CallChange, CallResolution, CallStart, EndNotes, IdempotencyKey, Journal,
     NewTurn, PatternUse, Receipt, RequestKey, ToolCallRecord, TurnEnd, TurnRecord, TurnStore, UnfinishedTurn,
@@ -58,6 +62,8 @@ pub struct Stores {
     pub hints: Arc<dyn HintStore>,
     /// Whether all that works.
     pub health: Arc<dyn HealthStore>,
+    /// What moves all of it to another store.
+    pub transfer: Arc<dyn TransferStore>,
     /// What looks after all of it.
     pub upkeep: Arc<dyn UpkeepStore>,
 }

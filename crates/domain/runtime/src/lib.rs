@@ -51,4 +51,4 @@ pub use request::{MAX_QUERY_BYTES, TurnRequest, WhenBusy};
 pub use runtime::{Parts, Runtime};
 pub use sessions::{History, SessionDraft, Sessions};
 pub use trace::{Trace, TraceSpan, Traces};
-pub use upkeep::{StoreFacts, Upkeep, Verified, Violation, days_before};
+pub use upkeep::{Export, Moved, StoreFacts, TableCount, Upkeep, Verified, Violation, days_before};

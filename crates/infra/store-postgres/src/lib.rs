@@ -23,6 +23,7 @@ mod search;
 mod sessions;
 mod spans;
 mod store;
+mod transfer;
 mod turns;
 mod upkeep;
 mod waiting;

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::connect::{Pool, Settings};
 use crate::error::unavailable;
 use crate::writer::{Postgres, Queue, Writer};
-use crate::{agents, health, hints, leases, messages, schema, search, sessions, spans, turns, upkeep};
+use crate::{agents, health, hints, leases, messages, schema, search, sessions, spans, transfer, turns, upkeep};
 
 /// Where the store is, and how much it may use.
 #[derive(Clone)]
@@ -71,11 +71,12 @@ impl PostgresStore {
     /// [`Error::TooNew`] when a newer Loom has changed the schema.
     pub async fn open(options: Options) -> Result<Self, Error> {
         let settings = Settings::new(&options)?;
-        schema::prepare(&settings).await?;
+        let found = schema::prepare(&settings).await?;
         let connection = settings.writer().await.map_err(|error| unavailable(&error))?;
         let (reads, spans, heartbeat) =
             (settings.readers(options.readers), settings.spans(), settings.heartbeat());
         let hints = settings.hints();
+        let transfer = transfer::Transfer::new(reads.clone(), settings.clone(), found);
         let (queue, writer) = Writer::new(Postgres::new(settings), connection);
         let clock = options.clock;
         let stores = Stores {
@@ -87,6 +88,7 @@ impl PostgresStore {
             leases: Arc::new(leases::Leases::new(queue.clone(), heartbeat.clone())),
             hints: Arc::new(hints::Notices::new(hints.clone())),
             health: Arc::new(health::Health::new(queue.clone(), reads.clone(), Arc::clone(&clock))),
+            transfer: Arc::new(transfer),
             upkeep: Arc::new(upkeep::Upkeep::new(queue.clone(), reads.clone())),
         };
         Ok(Self { stores, queue, reads, spans, heartbeat, hints, clock, writer: tokio::spawn(writer.run()) })

@@ -26,20 +26,7 @@ use loom_base::{Clock, Timestamp};
 use loom_patterns::Source;
 use loom_proto::v1::loom_service_server::LoomService;
 use loom_proto::v1::{
-    AgentInfo, AnswerApprovalRequest, AnswerApprovalResponse, AnswerClarificationRequest,
-    AnswerClarificationResponse, BackUpStoreRequest, BackUpStoreResponse, CancelTurnRequest,
-    CancelTurnResponse, CleanUpStoreRequest, CleanUpStoreResponse, ConversationHistory, CreateAgentRequest,
-    CreateSessionRequest, DeleteAgentRequest, DeleteAgentResponse, DeleteSessionRequest,
-    DeleteSessionResponse, DescribeStoreRequest, DescribeStoreResponse, GetAgentRequest,
-    GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetServerConfigRequest,
-    GetSessionRequest, GetStorageStatusRequest, GetStorageStatusResponse, GetTraceRequest, HealthStatus,
-    ListAgentsRequest, ListAgentsResponse, ListApprovalsRequest, ListApprovalsResponse, ListEffectsRequest,
-    ListEffectsResponse, ListPatternsRequest, ListPatternsResponse, ListSessionsRequest,
-    ListSessionsResponse, ListToolsRequest, ListToolsResponse, ListTurnsRequest, ListTurnsResponse, Pattern,
-    ReloadAgentRequest, ReloadPatternsRequest, ReloadPatternsResponse, ReplaySessionRequest,
-    ResolveEffectRequest, ResolveEffectResponse, ServerConfig, Session, StreamTurnRequest, Trace,
-    VacuumStoreRequest, VacuumStoreResponse, VerifyStoreRequest, VerifyStoreResponse, WeaveProgress,
-    WeaveRequest, WeaveResponse,
+    AgentInfo, AnswerApprovalRequest, AnswerApprovalResponse, AnswerClarificationRequest, AnswerClarificationResponse, BackUpStoreRequest, BackUpStoreResponse, CancelTurnRequest, CancelTurnResponse, CleanUpStoreRequest, CleanUpStoreResponse, ConversationHistory, CreateAgentRequest, CreateSessionRequest, DeleteAgentRequest, DeleteAgentResponse, DeleteSessionRequest, DeleteSessionResponse, DescribeStoreRequest, DescribeStoreResponse, ExportStoreRequest, ExportStoreResponse, GetAgentRequest, GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetServerConfigRequest, GetSessionRequest, GetStorageStatusRequest, GetStorageStatusResponse, GetTraceRequest, HealthStatus, ListAgentsRequest, ListAgentsResponse, ListApprovalsRequest, ListApprovalsResponse, ListEffectsRequest, ListEffectsResponse, ListPatternsRequest, ListPatternsResponse, ListSessionsRequest, ListSessionsResponse, ListToolsRequest, ListToolsResponse, ListTurnsRequest, ListTurnsResponse, MigrateStoreRequest, MigrateStoreResponse, Pattern, ReloadAgentRequest, ReloadPatternsRequest, ReloadPatternsResponse, ReplaySessionRequest, ResolveEffectRequest, ResolveEffectResponse, ServerConfig, Session, StreamTurnRequest, Trace, VacuumStoreRequest, VacuumStoreResponse, VerifyStoreRequest, VerifyStoreResponse, WeaveProgress, WeaveRequest, WeaveResponse,
 };
 use loom_runtime::Runtime;
 
@@ -107,6 +94,7 @@ fn reply<T>(result: Result<T, Failure>) -> Result<Response<T>, Status> {
     result.map(Response::new).map_err(Status::from)
 }
 
+type ExportStream = Pin<Box<dyn Stream<Item = Result<ExportStoreResponse, Status>> + Send>>;
 type ProgressStream = Pin<Box<dyn Stream<Item = Result<WeaveProgress, Status>> + Send>>;
 
 #[tonic::async_trait]
@@ -346,6 +334,22 @@ impl LoomService for LoomApi {
         request: Request<BackUpStoreRequest>,
     ) -> Result<Response<BackUpStoreResponse>, Status> {
         reply(self.store_back_up(&request.into_inner()).await)
+    }
+
+    async fn migrate_store(
+        &self,
+        _: Request<MigrateStoreRequest>,
+    ) -> Result<Response<MigrateStoreResponse>, Status> {
+        reply(self.store_migrate().await)
+    }
+
+    type ExportStoreStream = ExportStream;
+
+    async fn export_store(
+        &self,
+        _: Request<ExportStoreRequest>,
+    ) -> Result<Response<Self::ExportStoreStream>, Status> {
+        reply(self.store_export().await)
     }
 
     async fn vacuum_store(
