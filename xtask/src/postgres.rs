@@ -54,6 +54,18 @@ impl Throwaway {
         Ok(Self { server: started?, _folder: folder })
     }
 
+    /// Kills the server without a last checkpoint, leaves it dead for `pause`, and starts it again at the same address: it
+    /// recovers from its log.
+    pub(crate) fn crash(&mut self, pause: Duration) -> Result<()> {
+        let (place, port) = (self.server.place.clone(), self.server.port);
+        self.server.stop();
+        sleep(pause);
+        // It may have died too fast to take its state file away, which then says that it is ready.
+        let _ = std::fs::remove_file(place.folder.join("data/postmaster.pid"));
+        self.server = place.launch_at(port)?;
+        Ok(())
+    }
+
     /// The address of its maintenance database, with the rights of a superuser.
     pub(crate) fn url(&self) -> String {
         format!("postgres://loom@127.0.0.1:{}/postgres", self.server.port)
@@ -90,7 +102,10 @@ impl Place {
     }
 
     fn launch(&self) -> Result<Server> {
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        self.launch_at(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    }
+
+    fn launch_at(&self, port: u16) -> Result<Server> {
         let mut command = self.command("postgres");
         command.args(["-D", "data", "-p", &port.to_string()]).arg("-k").arg(&self.folder);
         // Nothing is worth keeping, so nothing waits for the disk. Test binaries run in parallel, each with a pool.
@@ -129,8 +144,9 @@ struct Server {
     place: Place,
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
+impl Server {
+    /// Stops it at once.
+    fn stop(&mut self) {
         // `immediate` skips the last checkpoint: the data are thrown away. A kill would leave shared memory behind.
         let stop = ["stop", "-D", "data", "-m", "immediate", "-s"];
         let stopped = self.place.command("pg_ctl").args(stop).output();
@@ -138,5 +154,11 @@ impl Drop for Server {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
     }
 }

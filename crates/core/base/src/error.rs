@@ -169,6 +169,8 @@ error_codes! {
     EffectNotFound "LOOM_EFFECT_NOT_FOUND" NotFound Never;
     /// Someone said before what became of that effect.
     EffectResolved "LOOM_EFFECT_RESOLVED" FailedPrecondition Never;
+    /// The call may still be running where its session was before.
+    EffectMayRun "LOOM_EFFECT_MAY_RUN" FailedPrecondition Later;
     /// Nothing waits for an approval under that id.
     ApprovalNotFound "LOOM_APPROVAL_NOT_FOUND" NotFound Never;
     /// The approval was given too late.

@@ -61,6 +61,15 @@ impl Error {
         Self::new(ErrorCode::EffectNotFound, message)
     }
 
+    /// The call of `effect` may go on elsewhere for as long as `left`.
+    pub(crate) fn effect_may_run(effect: loom_base::EffectId, left: Duration) -> Self {
+        let message = format!(
+            "the server that had {effect} before may still be at it for {left:?}: say then that it did not happen, if it \
+             has not"
+        );
+        Self { retry_after: Some(left), ..Self::new(ErrorCode::EffectMayRun, message) }
+    }
+
     /// No call that waits for an approval has this effect.
     pub(crate) fn approval_not_found(effect: loom_base::EffectId) -> Self {
         let message =
