@@ -14,6 +14,7 @@ mod search;
 mod sessions;
 mod spans;
 mod steps;
+mod transfer;
 mod turns;
 mod upkeep;
 mod waiting;
@@ -66,6 +67,8 @@ cases! {
     spans: spans_are_told_by_trace;
     leases: a_session_is_claimed_with_its_epoch unfinished_sessions_are_claimed_once
         one_who_leaves_gives_its_sessions_back;
+    transfer: a_dump_is_of_one_moment_and_in_order a_store_is_filled_when_it_is_empty_and_all_at_once
+        the_schema_is_up_to_date;
     upkeep: what_is_stored_is_counted a_session_is_read_row_by_row_at_one_moment
         all_sessions_are_found_page_by_page only_idle_sessions_are_removed
         what_a_database_does_itself_is_refused_by_name;

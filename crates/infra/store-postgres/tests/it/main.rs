@@ -8,12 +8,14 @@
 
 mod durability;
 mod faults;
+mod hints;
 mod index;
 mod leases;
 mod many;
 mod proxy;
 mod schema;
 mod support;
+mod transfer;
 
 use support::at_home;
 
