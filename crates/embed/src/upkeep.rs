@@ -8,8 +8,8 @@ use loom_api::store;
 use loom_base::{Clock, ErrorCode};
 use loom_config::Loaded;
 use loom_proto::v1::{
-    BackUpStoreResponse, CleanUpStoreResponse, DescribeStoreResponse, MigrateStoreResponse, VacuumStoreResponse,
-    VerifyStoreResponse,
+    BackUpStoreResponse, CleanUpStoreResponse, DescribeStoreResponse, MigrateStoreResponse,
+    VacuumStoreResponse, VerifyStoreResponse,
 };
 use loom_runtime::{Error, Upkeep, days_before};
 pub use loom_runtime::{Export, Moved, TableCount};

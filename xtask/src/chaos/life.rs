@@ -114,7 +114,13 @@ impl Slot {
         server.stop().await
     }
 
-    async fn freeze(&self, mut server: Server, after: Duration, span: Duration, then: Duration) -> Result<()> {
+    async fn freeze(
+        &self,
+        mut server: Server,
+        after: Duration,
+        span: Duration,
+        then: Duration,
+    ) -> Result<()> {
         if server.dies_before(Instant::now() + after).await {
             bail!("the server died of itself: see its log");
         }

@@ -81,7 +81,14 @@ pub(crate) struct Options {
 impl Options {
     /// As many kills as there are fail points, and as many at random: seconds, once the server is built.
     pub(crate) fn brief() -> Self {
-        Self { kills: 2 * FailPoint::ALL.len(), seed: None, store: Stores::Sqlite, servers: 1, kill_database: false, minutes: 1 }
+        Self {
+            kills: 2 * FailPoint::ALL.len(),
+            seed: None,
+            store: Stores::Sqlite,
+            servers: 1,
+            kill_database: false,
+            minutes: 1,
+        }
     }
 }
 
@@ -193,9 +200,9 @@ impl Campaign<'_> {
         let gate = Gate::default();
         // Gone with the run, and not before.
         let mut database = database;
-        let outages = database.take_if(|_| self.options.kill_database).map(|database| {
-            tokio::spawn(outage::again_and_again(database, gate.clone(), self.seed))
-        });
+        let outages = database
+            .take_if(|_| self.options.kill_database)
+            .map(|database| tokio::spawn(outage::again_and_again(database, gate.clone(), self.seed)));
         let (mut sites, mut deaths) = self.lives(&news, &gate, &recorder, begun).await?;
         if let Some(outages) = outages {
             gate.close();

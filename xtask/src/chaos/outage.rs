@@ -30,7 +30,11 @@ impl Gate {
 
 /// Kills the database server now and then, for less and for more time than a server may be silent, until the gate is
 /// closed; returns it, alive, and how often it died.
-pub(super) async fn again_and_again(database: Throwaway, gate: Gate, seed: u64) -> Result<(Throwaway, usize)> {
+pub(super) async fn again_and_again(
+    database: Throwaway,
+    gate: Gate,
+    seed: u64,
+) -> Result<(Throwaway, usize)> {
     let mut dice = Dice::of(seed, "database");
     let mut database = database;
     let mut deaths = 0;

@@ -210,7 +210,8 @@ impl Server {
     /// Asks it to stop, and waits until it has.
     pub(super) async fn stop(mut self) -> Result<()> {
         self.signal("TERM").await?;
-        let ended = tokio::time::timeout(STOP_LIMIT, self.child.wait()).await.context("looms does not stop")??;
+        let ended =
+            tokio::time::timeout(STOP_LIMIT, self.child.wait()).await.context("looms does not stop")??;
         if ended.success() { Ok(()) } else { bail!("looms stopped with {ended}: see its log") }
     }
 

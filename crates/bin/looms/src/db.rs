@@ -4,9 +4,7 @@ use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 
-use loom_cli::{
-    DbArgs, DbCommand, ExportFile, Exported, Format, Imported, Io, StoreAnswer, show_store,
-};
+use loom_cli::{DbArgs, DbCommand, ExportFile, Exported, Format, Imported, Io, StoreAnswer, show_store};
 use loom_embed::SystemClock;
 use loom_embed::base::ErrorCode;
 use loom_embed::config::Loaded;

@@ -8,7 +8,8 @@ use loom_base::ErrorCode;
 use loom_grpc::Client;
 use loom_proto::v1::{
     BackUpStoreRequest, BackUpStoreResponse, CleanUpStoreRequest, CleanUpStoreResponse, DescribeStoreRequest,
-    DescribeStoreResponse, MigrateStoreRequest, MigrateStoreResponse, VacuumStoreRequest, VacuumStoreResponse, VerifyStoreRequest, VerifyStoreResponse,
+    DescribeStoreResponse, MigrateStoreRequest, MigrateStoreResponse, VacuumStoreRequest,
+    VacuumStoreResponse, VerifyStoreRequest, VerifyStoreResponse,
 };
 
 pub use file::{ExportFile, Exported};

@@ -30,7 +30,10 @@ impl FromStr for Principal {
     type Err = UnknownPrincipal;
 
     fn from_str(name: &str) -> Result<Self, UnknownPrincipal> {
-        [Self::Local, Self::Anonymous].into_iter().find(|known| known.as_str() == name).ok_or(UnknownPrincipal)
+        [Self::Local, Self::Anonymous]
+            .into_iter()
+            .find(|known| known.as_str() == name)
+            .ok_or(UnknownPrincipal)
     }
 }
 

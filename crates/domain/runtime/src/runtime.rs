@@ -73,13 +73,9 @@ impl Runtime {
         let agents = Arc::new(agents);
         let stores = parts.stores.clone();
         let traces = Traces::new(stores.clone());
-        let membership = Membership::join(
-            &stores,
-            Arc::clone(&parts.clock),
-            Arc::clone(&parts.ids),
-            parts.limits.lease,
-        )
-        .await?;
+        let membership =
+            Membership::join(&stores, Arc::clone(&parts.clock), Arc::clone(&parts.ids), parts.limits.lease)
+                .await?;
         let core = Core {
             stores: parts.stores,
             membership,

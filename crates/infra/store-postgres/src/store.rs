@@ -11,7 +11,9 @@ use tokio::task::JoinHandle;
 use crate::connect::{Pool, Settings};
 use crate::error::unavailable;
 use crate::writer::{Postgres, Queue, Writer};
-use crate::{agents, health, hints, leases, messages, schema, search, sessions, spans, transfer, turns, upkeep};
+use crate::{
+    agents, health, hints, leases, messages, schema, search, sessions, spans, transfer, turns, upkeep,
+};
 
 /// Where the store is, and how much it may use.
 #[derive(Clone)]

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use loom_store::{
-    Cell, Cells, Error, Migrated, TABLES, Table, TableReader, TableWriter, TransferStore,
-};
+use loom_store::{Cell, Cells, Error, Migrated, TABLES, Table, TableReader, TableWriter, TransferStore};
 use loom_store_sql::text::{given, stored};
 use loom_store_sql::transfer::{Column, Kind, key_places, moving, names, select};
 use sqlx::postgres::{PgArguments, PgRow};
@@ -157,7 +155,8 @@ async fn rows(
             query = bind(query, cell);
         }
     }
-    let rows = query.bind(i64::from(limit)).fetch_all(connection).await.map_err(|error| unavailable(&error))?;
+    let rows =
+        query.bind(i64::from(limit)).fetch_all(connection).await.map_err(|error| unavailable(&error))?;
     rows.iter().map(|row| cells(row, columns, table)).collect()
 }
 

@@ -16,7 +16,9 @@ use crate::directory::{Directory, LOCK_FILE};
 use crate::error::unavailable;
 use crate::mark::ours;
 use crate::writer::{LimitSize, Queue, SizeLimit, Sqlite, Writer};
-use crate::{agents, connect, health, hints, leases, messages, search, sessions, spans, transfer, turns, upkeep};
+use crate::{
+    agents, connect, health, hints, leases, messages, search, sessions, spans, transfer, turns, upkeep,
+};
 
 pub(crate) const DATABASE: &str = "loom.db";
 const SPANS: &str = "spans.db";
@@ -181,10 +183,11 @@ async fn open_spans(settings: &Settings) -> Result<SqlitePool, Error> {
 
 /// The number of the newest migration that is applied; 0 when none is.
 pub(crate) async fn newest(connection: &mut SqliteConnection) -> Result<i64, Error> {
-    let is_there: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(|error| unavailable(&error))?;
+    let is_there: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|error| unavailable(&error))?;
     if is_there == 0 {
         return Ok(0);
     }
@@ -209,7 +212,11 @@ pub(crate) async fn refuse_newer(connection: &mut SqliteConnection) -> Result<()
     if found > known { Err(Error::TooNew { found, known }) } else { Ok(()) }
 }
 
-pub(crate) async fn migrate(connection: &mut SqliteConnection, migrator: &Migrator, path: &Path) -> Result<(), Error> {
+pub(crate) async fn migrate(
+    connection: &mut SqliteConnection,
+    migrator: &Migrator,
+    path: &Path,
+) -> Result<(), Error> {
     // `run` takes `Acquire`, which makes this future one that cannot be spawned.
     migrator.run_direct(None, connection, false).await.map_err(|error| match error {
         MigrateError::VersionMissing(found) => {

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use loom_store::{
-    Cell, Cells, Error, Migrated, TABLES, Table, TableReader, TableWriter, TransferStore,
-};
+use loom_store::{Cell, Cells, Error, Migrated, TABLES, Table, TableReader, TableWriter, TransferStore};
 use loom_store_sql::transfer::{Column, Kind, key_places, moving, names, select};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -41,8 +39,10 @@ impl TransferStore for Transfer {
         sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.map_err(|error| unavailable(&error))?;
         for table in TABLES {
             let count = AssertSqlSafe(format!("SELECT count(*) FROM {}", table.name));
-            let rows: i64 =
-                sqlx::query_scalar(count).fetch_one(&mut connection).await.map_err(|error| unavailable(&error))?;
+            let rows: i64 = sqlx::query_scalar(count)
+                .fetch_one(&mut connection)
+                .await
+                .map_err(|error| unavailable(&error))?;
             if rows > 0 {
                 let rows = rows.unsigned_abs();
                 return Err(Error::NotEmpty { table: table.name.to_owned(), rows });
@@ -125,8 +125,12 @@ fn bind<'q>(query: Query<'q, Sqlite, SqliteArguments>, cell: &Cell) -> Query<'q,
 fn cells(row: &SqliteRow, columns: &[Column], table: &Table) -> Result<Cells, Error> {
     let cell = |(place, column): (usize, &Column)| {
         let read = match column.kind {
-            Kind::Number | Kind::Truth => row.try_get::<Option<i64>, _>(place).map(|cell| cell.map(Cell::Number)),
-            Kind::Text | Kind::Json => row.try_get::<Option<String>, _>(place).map(|cell| cell.map(Cell::Text)),
+            Kind::Number | Kind::Truth => {
+                row.try_get::<Option<i64>, _>(place).map(|cell| cell.map(Cell::Number))
+            }
+            Kind::Text | Kind::Json => {
+                row.try_get::<Option<String>, _>(place).map(|cell| cell.map(Cell::Text))
+            }
         };
         read.map(|cell| cell.unwrap_or(Cell::Nothing)).map_err(|error| Error::Corrupt {
             what: format!("a row of {}", table.name),

@@ -32,7 +32,8 @@ pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Option<Duration>, Fail
 /// The time that is `left`, as the protocol writes it. Rounded up: what is left of a millisecond is not nothing.
 pub(crate) fn header(left: Duration) -> HeaderValue {
     const MOST_DIGITS: u128 = 99_999_999;
-    let (millis, seconds) = (left.as_nanos().div_ceil(1_000_000), u128::from(left.as_secs()).min(MOST_DIGITS));
+    let (millis, seconds) =
+        (left.as_nanos().div_ceil(1_000_000), u128::from(left.as_secs()).min(MOST_DIGITS));
     let text = if millis <= MOST_DIGITS { format!("{millis}m") } else { format!("{seconds}S") };
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("0m"))
 }
@@ -65,7 +66,9 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back_as_no_less() {
-        for left in [Duration::ZERO, Duration::from_micros(1), Duration::from_secs(7), Duration::from_hours(99)] {
+        for left in
+            [Duration::ZERO, Duration::from_micros(1), Duration::from_secs(7), Duration::from_hours(99)]
+        {
             let read = parse(header(left).as_bytes()).unwrap();
             assert!(read >= left && read <= left + Duration::from_secs(1), "{left:?} {read:?}");
         }

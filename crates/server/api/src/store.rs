@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use loom_proto::v1::{
-    BackUpStoreResponse, CleanUpStoreResponse, DescribeStoreResponse, StorageBackendType, StoreViolation,
-    MigrateStoreResponse, VacuumStoreResponse, VerifyStoreResponse,
+    BackUpStoreResponse, CleanUpStoreResponse, DescribeStoreResponse, MigrateStoreResponse,
+    StorageBackendType, StoreViolation, VacuumStoreResponse, VerifyStoreResponse,
 };
 use loom_runtime::{Error, StoreFacts, Upkeep, Verified, Violation};
 use loom_store::{Removed, StoreKind};

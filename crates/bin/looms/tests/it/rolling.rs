@@ -35,15 +35,17 @@ async fn ask_until(address: String, name: usize, over: Arc<AtomicBool>, answered
     while !over.load(Ordering::SeqCst) {
         let session = if number % 3 == 0 { "shared".to_owned() } else { format!("own-{name}") };
         let query = format!("{} {name} {number}", if number % 2 == 0 { "slow" } else { "fast" });
-        let asked =
-            WeaveRequest { query: query.clone(), session_id: session, ..WeaveRequest::default() };
+        let asked = WeaveRequest { query: query.clone(), session_id: session, ..WeaveRequest::default() };
         let mut events = client.stream_weave(asked, Some(RequestKey::new(&SystemIds)));
         let mut last = None;
         while let Some(event) = events.next().await {
             last = Some(event.unwrap_or_else(|error| panic!("{query}: {} {error}", error.code)));
         }
         let last = last.unwrap();
-        assert_eq!((last.stage(), last.partial_content.as_str()), (ExecutionStage::Completed, query.as_str()));
+        assert_eq!(
+            (last.stage(), last.partial_content.as_str()),
+            (ExecutionStage::Completed, query.as_str())
+        );
         answered.fetch_add(1, Ordering::SeqCst);
         number += 1;
     }

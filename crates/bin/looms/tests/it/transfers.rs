@@ -155,7 +155,10 @@ async fn a_server_tells_all_it_stores_while_it_runs_and_what_its_schema_was() {
 
     let (home, _) = server.stop().await;
     let said = home.run(["db", "migrate", "--config", "looms.yaml"]).await.worked();
-    assert_eq!(said, format!("the schema is at migration {}, the newest\n", migrated["after"].as_str().unwrap()));
+    assert_eq!(
+        said,
+        format!("the schema is at migration {}, the newest\n", migrated["after"].as_str().unwrap())
+    );
     let target = on_sqlite();
     import(&target, &file).await.worked();
 }

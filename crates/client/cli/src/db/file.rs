@@ -44,8 +44,13 @@ impl ExportFile {
         })?;
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
-        let mut export =
-            Self { path: path.to_owned(), partial: partial.into(), file: None, bytes: 0, last: String::new() };
+        let mut export = Self {
+            path: path.to_owned(),
+            partial: partial.into(),
+            file: None,
+            bytes: 0,
+            last: String::new(),
+        };
         export.file = Some(BufWriter::new(create_private(&export.partial)?));
         Ok(export)
     }

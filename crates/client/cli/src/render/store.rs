@@ -33,7 +33,11 @@ pub(crate) fn answer(answer: &StoreAnswer, style: Style, out: &mut dyn Write) ->
             for (table, rows) in &answer.tables {
                 writeln!(out, "{rows:>9} {table}")?;
             }
-            writeln!(out, "all of it is stored, and is what the file says: digest {}", clean_line(&answer.digest))
+            writeln!(
+                out,
+                "all of it is stored, and is what the file says: digest {}",
+                clean_line(&answer.digest)
+            )
         }
         StoreAnswer::Vacuumed(answer) => {
             writeln!(out, "the store had {} bytes and has {}", answer.bytes_before, answer.bytes_after)

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::fixture::{accept, open_session, same, text};
-use crate::{Cell, Cells, Error, Stores, TABLES, Table, TableReader};
+use crate::{Cell, Cells, Error, Stores, TABLES, Table, TableReader, TableWriter};
 
 fn table(name: &str) -> Result<&'static Table, String> {
     TABLES.iter().find(|table| table.name == name).ok_or_else(|| format!("{name} does not move"))
@@ -33,7 +33,11 @@ fn agent(columns: &[String], name: &str) -> Cells {
 pub(super) async fn a_dump_is_of_one_moment_and_in_order(stores: Stores) -> Outcome {
     for name in ["b", "a", "c"] {
         let session = open_session(&stores, name).await?;
-        stores.turns.advance(accept(&session, u128::from(name.as_bytes()[0]), "hello")?).await.map_err(text)?;
+        stores
+            .turns
+            .advance(accept(&session, u128::from(name.as_bytes()[0]), "hello")?)
+            .await
+            .map_err(text)?;
     }
     let mut dump = stores.transfer.dump().await.map_err(text)?;
     let sessions = table("sessions")?;
@@ -58,12 +62,23 @@ pub(super) async fn a_dump_is_of_one_moment_and_in_order(stores: Stores) -> Outc
     Ok(())
 }
 
+/// Begins, also when one that was given up a moment ago is just being taken back.
+async fn begin(stores: &Stores) -> Result<Box<dyn TableWriter>, String> {
+    let mut tries = 0;
+    loop {
+        match stores.transfer.fill().await {
+            Err(Error::Unavailable { .. }) if tries < 100 => tries += 1,
+            begun => return begun.map_err(text),
+        }
+    }
+}
+
 pub(super) async fn a_store_is_filled_when_it_is_empty_and_all_at_once(stores: Stores) -> Outcome {
     let agents = table("agents")?;
     // What no text of PostgreSQL holds as it is.
     let name = "n\0\u{1a}0 🧶";
     for keep in [false, true] {
-        let mut fill = stores.transfer.fill().await.map_err(text)?;
+        let mut fill = begin(&stores).await?;
         let columns = fill.columns(agents).await.map_err(text)?;
         let row = agent(&columns, name);
         fill.put(agents, vec![row.clone()]).await.map_err(text)?;

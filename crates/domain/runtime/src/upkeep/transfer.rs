@@ -197,7 +197,9 @@ pub(super) async fn import(
     let whole: Whole = lines.expect("the end of the file")?;
     let rows = found.iter().map(|(rows, _)| rows).sum();
     if whole != (Whole { whole: true, rows, digest: before }) {
-        return Err(lines.invalid("the file is not what was written: its digest or its number of rows differs"));
+        return Err(
+            lines.invalid("the file is not what was written: its digest or its number of rows differs")
+        );
     }
     if lines.next()?.is_some() {
         return Err(lines.invalid("there is something after the end of the file"));
@@ -206,7 +208,8 @@ pub(super) async fn import(
     for (table, said) in TABLES.iter().zip(found) {
         let stored = count(&mut *writer, table).await?;
         if stored != said {
-            let message = format!("what was stored of {} is not what the file says; nothing is imported", table.name);
+            let message =
+                format!("what was stored of {} is not what the file says; nothing is imported", table.name);
             return Err(Error::new(ErrorCode::ExportInvalid, message));
         }
         tables.push(TableCount { table: table.name, rows: stored.0 });
@@ -238,7 +241,11 @@ async fn import_table(
     let columns = writer.columns(table).await?;
     let begin: Begin = lines.expect(table.name)?;
     if begin != (Begin { table: table.name.to_owned(), columns: columns.clone() }) {
-        return Err(lines.invalid(&format!("{} with the columns {} was expected", table.name, columns.join(", "))));
+        return Err(lines.invalid(&format!(
+            "{} with the columns {} was expected",
+            table.name,
+            columns.join(", ")
+        )));
     }
     let mut digester = Digester::default();
     let (mut rows, mut batch) = (0, Vec::new());

@@ -41,15 +41,17 @@ section! {
 /// An address that others can reach: not every address of this machine, and not the port 0.
 fn reachable(address: &String) -> Result<(), String> {
     let is_name = |host: &str| {
-        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+        !host.is_empty()
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
     };
-    let is_host = |host: &str| host.parse::<IpAddr>().map_or_else(|_| is_name(host), |ip| !ip.is_unspecified());
+    let is_host =
+        |host: &str| host.parse::<IpAddr>().map_or_else(|_| is_name(host), |ip| !ip.is_unspecified());
     let fits = match address.parse::<SocketAddr>() {
         Ok(socket) => !socket.ip().is_unspecified() && socket.port() != 0,
         Err(_) if is_host(address) => true,
-        Err(_) => address.split_once(':').is_some_and(|(host, port)| {
-            is_host(host) && port.parse::<u16>().is_ok_and(|port| port != 0)
-        }),
+        Err(_) => address
+            .split_once(':')
+            .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok_and(|port| port != 0)),
     };
     if fits {
         Ok(())

@@ -16,9 +16,11 @@ async fn every_table_moves_or_is_said_to_stay_behind() {
             SELECT table_name::text FROM information_schema.tables
             WHERE table_schema = current_schema() AND table_name <> '_sqlx_migrations'";
         let mut stranger = home.stranger().await;
-        let there: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut stranger).await.expect("it answers");
+        let there: Vec<String> =
+            sqlx::query_scalar(tables).fetch_all(&mut stranger).await.expect("it answers");
         let mut there: Vec<_> = there.iter().map(String::as_str).collect();
-        let mut known: Vec<_> = TABLES.iter().map(|table| table.name).chain(LEFT_BEHIND.iter().copied()).collect();
+        let mut known: Vec<_> =
+            TABLES.iter().map(|table| table.name).chain(LEFT_BEHIND.iter().copied()).collect();
         there.sort_unstable();
         known.sort_unstable();
         assert_eq!(there, known);

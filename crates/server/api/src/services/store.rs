@@ -5,12 +5,13 @@ use std::path::{Component, Path, PathBuf};
 use loom_base::ErrorCode;
 use loom_proto::v1::{
     BackUpStoreRequest, BackUpStoreResponse, CleanUpStoreRequest, CleanUpStoreResponse,
-    DescribeStoreResponse, ExportStoreResponse, MigrateStoreResponse, VacuumStoreResponse, VerifyStoreResponse,
+    DescribeStoreResponse, ExportStoreResponse, MigrateStoreResponse, VacuumStoreResponse,
+    VerifyStoreResponse,
 };
 use loom_runtime::days_before;
 
-use super::{ExportStream, LoomApi};
 use super::convert::{invalid, positive};
+use super::{ExportStream, LoomApi};
 use crate::{Failure, store};
 
 /// The longest name of a backup, in bytes: file systems take no more than 255, and a suffix is added meanwhile.

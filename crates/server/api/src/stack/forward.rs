@@ -26,7 +26,7 @@ use tower::{Service as _, ServiceExt as _};
 use crate::deadline::GRPC_TIMEOUT;
 use crate::request::{REQUEST_ID, RequestId};
 use crate::{Failure, deadline};
-use body::{Kept, Keeping, Relayed};
+use body::{Keeping, Kept, Relayed};
 
 /// What proves that a call comes from a server that shares the store.
 const CREDENTIAL: HeaderName = HeaderName::from_static("x-loom-instance-credential");
@@ -189,7 +189,8 @@ impl Copy {
 fn elsewhere(response: &Response<Body>) -> Option<(Failure, String)> {
     let status = Status::from_header_map(response.headers())?;
     let failure = Failure::from_status(&status);
-    let address = failure.metadata.get(Failure::HOLDER).filter(|_| failure.code == ErrorCode::SessionElsewhere);
+    let address =
+        failure.metadata.get(Failure::HOLDER).filter(|_| failure.code == ErrorCode::SessionElsewhere);
     let address = address.cloned()?;
     Some((failure, address))
 }

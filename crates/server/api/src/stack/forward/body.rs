@@ -145,7 +145,9 @@ mod tests {
     #[test]
     fn an_answer_that_breaks_ends_with_a_status_and_one_that_does_not_is_as_it_was() {
         let data = || Ok(Frame::data(Bytes::from_static(b"x")));
-        for broken in [vec![data()], vec![data(), Err(Status::unknown("reset"))], vec![Err(Status::unknown("reset"))]] {
+        for broken in
+            [vec![data()], vec![data(), Err(Status::unknown("reset"))], vec![Err(Status::unknown("reset"))]]
+        {
             let answer = block_on(Relayed::new(stream(broken), lost()).collect()).unwrap();
             let status = Status::from_header_map(answer.trailers().unwrap()).unwrap();
             assert_eq!(status.code(), Code::Unavailable);
