@@ -7,11 +7,17 @@ use crate::home::Home;
 use crate::serving::{Serving, until};
 use crate::sharing::{SECOND, ask, on_a_schema, said, start};
 
-/// Says who it is; to `wait` it says a piece and takes its time with the rest.
+/// Says who it is, piece by piece; to `wait` it says nothing.
 const FIRST: &str = "
 chunk_size: 4
-rules: [{ when: { contains: wait }, reply: { text: 'the first never ends', chunk_delay_ms: 600000 } }]
+rules: [{ when: { contains: wait }, reply: { text: never, latency_ms: 600000 } }]
 default: { text: 'the first says {{user}}' }";
+
+/// Says a piece and takes its time with the rest.
+const STALLING: &str = "
+chunk_size: 4
+chunk_delay_ms: 600000
+default: { text: 'the first never ends' }";
 
 /// Code of a call at a server that the one who has the session does not let in.
 const ELSEWHERE: &str = "LOOM_SESSION_ELSEWHERE";
@@ -44,7 +50,7 @@ async fn a_call_is_answered_by_the_server_that_has_the_session_through_every_doo
 #[tokio::test]
 async fn a_running_turn_is_followed_and_stopped_through_another_server() {
     on_a_schema(|schema| async move {
-        let (one, other) = (start(&schema, FIRST).await, start(&schema, SECOND).await);
+        let (one, other) = (start(&schema, STALLING).await, start(&schema, SECOND).await);
         let asked = json!({ "query": "wait", "streamMode": "STREAM_MODE_DELTA" });
         let mut stream = one.http.stream("/v1/chat:stream", asked).await;
         let turn = stream.next().await.unwrap().data["turnId"].as_str().unwrap().to_owned();
