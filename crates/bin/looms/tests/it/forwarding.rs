@@ -1,5 +1,6 @@
 //! Calls that reach a server which has not got the session, and are sent on to the one that has.
 
+use ::http::Method;
 use serde_json::{Value, json};
 
 use crate::doors::Door;
@@ -94,10 +95,11 @@ async fn the_time_that_a_caller_gives_goes_on_with_the_call() {
     on_a_schema(|schema| async move {
         let (one, other) = (start(&schema, FIRST).await, start(&schema, SECOND).await);
         let session = one.ask("zero").await["sessionId"].clone();
-        let client = other.reflected().await;
-        let asked = json!({ "query": "wait", "sessionId": session });
-        let refused = client.call("Weave", asked, &[("grpc-timeout", "700m")]).await.unwrap_err();
-        assert_eq!(refused.reason, "LOOM_DEADLINE_EXCEEDED");
+        let asked = json!({ "query": "wait", "sessionId": session }).to_string();
+        let headers = [("content-type", "application/json"), ("grpc-timeout", "700m")];
+        let refused = other.http.send(Method::POST, "/v1/weave", &headers, asked).await.problem().1;
+        assert_eq!(refused["code"], "LOOM_DEADLINE_EXCEEDED");
+        assert!(refused.to_string().contains("turn_"), "it is the turn that says so: {refused}");
         until("the turn is over", async || {
             let turns = one.http.get("/v1/turns").await.ok();
             (turns["totalCount"].as_i64().unwrap_or_default() == 0).then_some(())
@@ -154,7 +156,7 @@ async fn a_server_that_listens_everywhere_has_to_say_where_it_is_reached() {
             home
         };
         let home = everywhere("");
-        let said = home.run(["serve", "--config", "looms.yaml", "--port", "0", "--http-port", "0"]).await;
+        let said = home.run(["serve", "--config", "looms.yaml", "--port", "1", "--http-port", "0"]).await;
         let error = said.err;
         assert_ne!(said.code, 0, "{error}");
         assert!(error.contains("storage.advertise"), "{error}");

@@ -32,6 +32,9 @@ use body::{Keeping, Kept, Relayed};
 const CREDENTIAL: HeaderName = HeaderName::from_static("x-loom-instance-credential");
 /// Who made the call that is sent on.
 const PRINCIPAL: HeaderName = HeaderName::from_static("x-loom-principal");
+/// The time that the caller has left. Under the protocol's own name the client on the way would cut the call off itself,
+/// before the other server can say how its turn ended.
+const TIME_LEFT: HeaderName = HeaderName::from_static("x-loom-time-left");
 /// How long another server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A server that owes an answer is asked this often whether it lives, and has so long to say so.
@@ -58,6 +61,7 @@ impl Forward {
     /// Takes the word of another server for who made the call. One that does not prove what it is, is refused.
     pub(super) fn receive(&self, call: &mut Request<Body>) -> Result<(), Failure> {
         let named = call.headers_mut().remove(PRINCIPAL);
+        let left = call.headers_mut().remove(TIME_LEFT);
         let Some(offered) = call.headers_mut().remove(CREDENTIAL) else { return Ok(()) };
         let is_ours = offered.to_str().is_ok_and(|offered| self.peers.accepts(offered));
         let principal = named.and_then(|name| name.to_str().ok()?.parse::<Principal>().ok());
@@ -66,6 +70,9 @@ impl Forward {
             let message = "this call was sent on to a server that is not the one here; ask again";
             return Err(Failure::new(ErrorCode::SessionElsewhere, message));
         };
+        if let Some(left) = left {
+            call.headers_mut().insert(GRPC_TIMEOUT, left);
+        }
         call.extensions_mut().insert(principal);
         call.extensions_mut().insert(SentOn);
         Ok(())
@@ -166,7 +173,7 @@ impl Copy {
         headers.remove(HOST);
         headers.remove(GRPC_TIMEOUT);
         if let Some(end) = end {
-            headers.insert(GRPC_TIMEOUT, deadline::header(end.saturating_duration_since(Instant::now())));
+            headers.insert(TIME_LEFT, deadline::header(end.saturating_duration_since(Instant::now())));
         }
         let mut secret = HeaderValue::from_str(credential.expose()).ok()?;
         secret.set_sensitive(true);
