@@ -102,7 +102,9 @@ impl Place {
     }
 
     fn launch(&self) -> Result<Server> {
-        self.launch_at(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+        // Bound no longer when the server binds it.
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        self.launch_at(port)
     }
 
     fn launch_at(&self, port: u16) -> Result<Server> {

@@ -153,7 +153,7 @@ impl Actor {
             Ok(_) => self.retry = Retry::default(),
             Err(error) => {
                 *loaded = None;
-                if error.code != ErrorCode::SessionElsewhere {
+                if !matches!(error.code, ErrorCode::SessionElsewhere | ErrorCode::ShuttingDown) {
                     tracing::error!(session.id = %self.id, error.code = %error.code, %error, "a session cannot go on");
                 }
                 self.retry.after(error);
@@ -368,7 +368,8 @@ impl Actor {
         let span = self.span(turn, &prepared, false);
         let drive = self.drive(state, steps, prepared, accepted, running);
         let driven = drive.resume(&journal, messages).instrument(span).await;
-        self.finish(state, &feed, driven).map(drop)
+        // One that is left for the next start stands before whatever waits: nothing goes past it.
+        if self.finish(state, &feed, driven)? { Ok(()) } else { Err(shutting_down()) }
     }
 
     fn running(&self, turn: TurnId, prepared: &Prepared, feed: Feed, cancel: CancellationToken) -> Running {
