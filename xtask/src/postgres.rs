@@ -62,7 +62,11 @@ impl Throwaway {
         sleep(pause);
         // It may have died too fast to take its state file away, which then says that it is ready.
         let _ = std::fs::remove_file(place.folder.join("data/postmaster.pid"));
-        self.server = place.launch_at(port)?;
+        let mut started = place.launch_at(port);
+        for _ in 1..ATTEMPTS {
+            started = started.or_else(|_| place.launch_at(port));
+        }
+        self.server = started?;
         Ok(())
     }
 
@@ -102,9 +106,7 @@ impl Place {
     }
 
     fn launch(&self) -> Result<Server> {
-        // Bound no longer when the server binds it.
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        self.launch_at(port)
+        self.launch_at(free_port()?)
     }
 
     fn launch_at(&self, port: u16) -> Result<Server> {
@@ -137,6 +139,14 @@ impl Place {
         let state = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap_or_default();
         state.lines().nth(7).is_some_and(|line| line.trim() == "ready")
     }
+}
+
+/// A port that nobody listens on, and that is not among those which the system gives to outgoing connections: one of them
+/// would take it while the server is dead.
+fn free_port() -> Result<u16> {
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000)?;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (first..32_000).find(is_free).context("no port is free")
 }
 
 /// The server's process, stopped on drop.

@@ -55,7 +55,7 @@ cases! {
         unfinished_turns_are_found the_turns_of_a_session_are_listed_in_order the_turns_of_a_trace_are_found context_start_moves;
     calls: a_call_is_asked_started_and_settled calls_are_told_by_answer a_change_of_an_unknown_call_fails_alone;
     recovery: unfinished_turns_are_listed_in_order recovering_is_counted_until_the_turn_gets_further
-        an_older_owner_recovers_nothing;
+        an_older_owner_recovers_nothing a_turn_that_is_put_down_is_not_stalled_by_that;
     waiting: approvals_wait_until_answered unknown_calls_wait_until_resolved
         an_ended_turns_unknown_call_is_resolved_once a_turn_that_waits_is_not_stalled_by_that;
     keys: a_key_stands_for_one_turn old_keys_are_forgotten;

@@ -368,8 +368,15 @@ impl Actor {
         let span = self.span(turn, &prepared, false);
         let drive = self.drive(state, steps, prepared, accepted, running);
         let driven = drive.resume(&journal, messages).instrument(span).await;
-        // One that is left for the next start stands before whatever waits: nothing goes past it.
-        if self.finish(state, &feed, driven)? { Ok(()) } else { Err(shutting_down()) }
+        if self.finish(state, &feed, driven)? {
+            return Ok(());
+        }
+        let put_down = self.core.stores.turns.put_down(&self.id, state.record.epoch, turn).await;
+        if let Err(error) = put_down {
+            tracing::warn!(turn.id = %turn, %error, "a turn that a stop leaves counts as stalled");
+        }
+        // It stands before whatever waits: nothing goes past it.
+        Err(shutting_down())
     }
 
     fn running(&self, turn: TurnId, prepared: &Prepared, feed: Feed, cancel: CancellationToken) -> Running {

@@ -71,7 +71,7 @@ async fn clients_that_come_back_see_no_failure_in_a_rolling_restart() {
             .await;
         };
         more(CLIENTS).await;
-        for round in 0..1 {
+        for round in 0..2 {
             for place in 0..2 {
                 let [one, other] = servers;
                 let (stopping, staying) = if place == 0 { (one, other) } else { (other, one) };
