@@ -121,7 +121,7 @@ impl Place {
         // Its own process group: Ctrl-C is ours to handle.
         command.process_group(0).stdout(Stdio::null()).stderr(File::create(self.folder.join("log"))?);
         let child = command.spawn().context("cannot start postgres")?;
-        let mut server = Server { child, port, place: self.clone() };
+        let mut server = Server { child, port, place: self.clone(), is_stopped: false };
         let begun = Instant::now();
         while !self.is_ready() {
             if server.child.try_wait()?.is_some() || begun.elapsed() > START_LIMIT {
@@ -154,11 +154,16 @@ struct Server {
     child: Child,
     port: u16,
     place: Place,
+    /// Then what runs in its place is another.
+    is_stopped: bool,
 }
 
 impl Server {
     /// Stops it at once.
     fn stop(&mut self) {
+        if std::mem::replace(&mut self.is_stopped, true) {
+            return;
+        }
         // `immediate` skips the last checkpoint: the data are thrown away. A kill would leave shared memory behind.
         let stop = ["stop", "-D", "data", "-m", "immediate", "-s"];
         let stopped = self.place.command("pg_ctl").args(stop).output();

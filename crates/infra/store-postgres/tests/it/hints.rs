@@ -1,6 +1,6 @@
 //! Hints from one process to another, and what becomes of them when connections break.
 
-use loom_store::{Hint, HintStore, Hints};
+use loom_store::{Hint, Hints};
 use loom_store_postgres::PostgresStore;
 
 use crate::support::at_home;
