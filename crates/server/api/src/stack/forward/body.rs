@@ -116,7 +116,6 @@ impl http_body::Body for Relayed {
 
 #[cfg(test)]
 mod tests {
-    use futures::executor::block_on;
     use http_body_util::{BodyExt as _, Full, StreamBody};
     use loom_base::ErrorCode;
     use tonic::Code;
@@ -131,31 +130,31 @@ mod tests {
         Body::new(StreamBody::new(futures::stream::iter(frames)))
     }
 
-    #[test]
-    fn what_is_read_is_kept_whole() {
+    #[tokio::test]
+    async fn what_is_read_is_kept_whole() {
         let parts = ["ab", "", "cde"].map(|part| Ok(Frame::data(Bytes::from(part))));
         let (body, kept) = Keeping::new(stream(parts.into()));
-        assert_eq!(block_on(body.collect()).unwrap().to_bytes(), "abcde");
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "abcde");
         assert_eq!(kept.bytes(), "abcde");
         let (body, kept) = Keeping::new(Body::new(Full::from("one")));
-        drop(block_on(body.collect()).unwrap());
+        drop(body.collect().await.unwrap());
         assert_eq!(kept.bytes(), "one");
     }
 
-    #[test]
-    fn an_answer_that_breaks_ends_with_a_status_and_one_that_does_not_is_as_it_was() {
+    #[tokio::test]
+    async fn an_answer_that_breaks_ends_with_a_status_and_one_that_does_not_is_as_it_was() {
         let data = || Ok(Frame::data(Bytes::from_static(b"x")));
         for broken in
             [vec![data()], vec![data(), Err(Status::unknown("reset"))], vec![Err(Status::unknown("reset"))]]
         {
-            let answer = block_on(Relayed::new(stream(broken), lost()).collect()).unwrap();
+            let answer = Relayed::new(stream(broken), lost()).collect().await.unwrap();
             let status = Status::from_header_map(answer.trailers().unwrap()).unwrap();
             assert_eq!(status.code(), Code::Unavailable);
         }
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
         let whole = vec![data(), Ok(Frame::trailers(trailers.clone()))];
-        let answer = block_on(Relayed::new(stream(whole), lost()).collect()).unwrap();
+        let answer = Relayed::new(stream(whole), lost()).collect().await.unwrap();
         assert_eq!(answer.trailers(), Some(&trailers));
     }
 }
