@@ -54,21 +54,23 @@ pub(super) fn kills(seed: u64, kills: usize, silence: Duration, is_alone: bool) 
         let point = if plan.len() % 2 == 1 { points.next() } else { None };
         plan.push(match point {
             Some(point) => Kill::At(place(point, &mut dice)),
-            None => {
-                let after = dice.millis(20..1_500) + silence;
-                match dice.within(0..100) {
-                    0..20 => Kill::Stop(after),
-                    20..45 if !is_alone => Kill::Freeze {
-                        after,
-                        span: silence + dice.millis(300..2_000),
-                        then: dice.millis(100..1_500),
-                    },
-                    _ => Kill::After(after),
-                }
-            }
+            None => anywhere(&mut dice, silence, is_alone),
         });
     }
     plan
+}
+
+/// A death at any moment.
+fn anywhere(dice: &mut Dice, silence: Duration, is_alone: bool) -> Kill {
+    let after = dice.millis(20..1_500) + silence;
+    match dice.within(0..100) {
+        0..20 => Kill::Stop(after),
+        20..45 if !is_alone => {
+            let span = silence + dice.millis(300..2_000);
+            Kill::Freeze { after, span, then: dice.millis(100..1_500) }
+        }
+        _ => Kill::After(after),
+    }
 }
 
 /// A passage that a start with some load comes to.

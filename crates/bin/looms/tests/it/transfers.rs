@@ -106,7 +106,7 @@ async fn a_file_that_was_cut_off_or_altered_leaves_the_store_empty() {
     let lines: Vec<_> = text.lines().collect();
     let without = |place: usize| {
         let kept = lines.iter().enumerate().filter(|(other, _)| *other != place);
-        kept.map(|(_, line)| format!("{line}\n")).collect::<String>()
+        kept.flat_map(|(_, line)| [line, "\n"]).collect::<String>()
     };
     let row = lines.iter().position(|line| line.starts_with('[')).unwrap();
     let bad = [

@@ -23,7 +23,9 @@ impl Kept {
             [one] => one.clone(),
             parts => {
                 let mut whole = BytesMut::with_capacity(parts.iter().map(Bytes::len).sum());
-                parts.iter().for_each(|part| whole.extend_from_slice(part));
+                for part in parts {
+                    whole.extend_from_slice(part);
+                }
                 whole.freeze()
             }
         }
@@ -93,20 +95,16 @@ impl http_body::Body for Relayed {
         if self.lost.is_none() {
             return Poll::Ready(None);
         }
-        match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            Some(Ok(frame)) => {
-                if frame.is_trailers() {
-                    self.lost = None;
-                }
-                Poll::Ready(Some(Ok(frame)))
+        if let Some(Ok(frame)) = ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            if frame.is_trailers() {
+                self.lost = None;
             }
-            None | Some(Err(_)) => {
-                let Some(lost) = self.lost.take() else { return Poll::Ready(None) };
-                let mut trailers = HeaderMap::new();
-                let written = Status::from(lost).add_header(&mut trailers);
-                Poll::Ready(Some(written.map(|()| Frame::trailers(trailers))))
-            }
+            return Poll::Ready(Some(Ok(frame)));
         }
+        let Some(lost) = self.lost.take() else { return Poll::Ready(None) };
+        let mut trailers = HeaderMap::new();
+        let written = Status::from(lost).add_header(&mut trailers);
+        Poll::Ready(Some(written.map(|()| Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
