@@ -26,7 +26,21 @@ use loom_base::{Clock, Timestamp};
 use loom_patterns::Source;
 use loom_proto::v1::loom_service_server::LoomService;
 use loom_proto::v1::{
-    AgentInfo, AnswerApprovalRequest, AnswerApprovalResponse, AnswerClarificationRequest, AnswerClarificationResponse, BackUpStoreRequest, BackUpStoreResponse, CancelTurnRequest, CancelTurnResponse, CleanUpStoreRequest, CleanUpStoreResponse, ConversationHistory, CreateAgentRequest, CreateSessionRequest, DeleteAgentRequest, DeleteAgentResponse, DeleteSessionRequest, DeleteSessionResponse, DescribeStoreRequest, DescribeStoreResponse, ExportStoreRequest, ExportStoreResponse, GetAgentRequest, GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetServerConfigRequest, GetSessionRequest, GetStorageStatusRequest, GetStorageStatusResponse, GetTraceRequest, HealthStatus, ListAgentsRequest, ListAgentsResponse, ListApprovalsRequest, ListApprovalsResponse, ListEffectsRequest, ListEffectsResponse, ListPatternsRequest, ListPatternsResponse, ListSessionsRequest, ListSessionsResponse, ListToolsRequest, ListToolsResponse, ListTurnsRequest, ListTurnsResponse, MigrateStoreRequest, MigrateStoreResponse, Pattern, ReloadAgentRequest, ReloadPatternsRequest, ReloadPatternsResponse, ReplaySessionRequest, ResolveEffectRequest, ResolveEffectResponse, ServerConfig, Session, StreamTurnRequest, Trace, VacuumStoreRequest, VacuumStoreResponse, VerifyStoreRequest, VerifyStoreResponse, WeaveProgress, WeaveRequest, WeaveResponse,
+    AgentInfo, AnswerApprovalRequest, AnswerApprovalResponse, AnswerClarificationRequest,
+    AnswerClarificationResponse, BackUpStoreRequest, BackUpStoreResponse, CancelTurnRequest,
+    CancelTurnResponse, CleanUpStoreRequest, CleanUpStoreResponse, ConversationHistory, CreateAgentRequest,
+    CreateSessionRequest, DeleteAgentRequest, DeleteAgentResponse, DeleteSessionRequest,
+    DeleteSessionResponse, DescribeStoreRequest, DescribeStoreResponse, ExportStoreRequest,
+    ExportStoreResponse, GetAgentRequest, GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest,
+    GetServerConfigRequest, GetSessionRequest, GetStorageStatusRequest, GetStorageStatusResponse,
+    GetTraceRequest, HealthStatus, ListAgentsRequest, ListAgentsResponse, ListApprovalsRequest,
+    ListApprovalsResponse, ListEffectsRequest, ListEffectsResponse, ListPatternsRequest,
+    ListPatternsResponse, ListSessionsRequest, ListSessionsResponse, ListToolsRequest, ListToolsResponse,
+    ListTurnsRequest, ListTurnsResponse, MigrateStoreRequest, MigrateStoreResponse, Pattern,
+    ReloadAgentRequest, ReloadPatternsRequest, ReloadPatternsResponse, ReplaySessionRequest,
+    ResolveEffectRequest, ResolveEffectResponse, ServerConfig, Session, StreamTurnRequest, Trace,
+    VacuumStoreRequest, VacuumStoreResponse, VerifyStoreRequest, VerifyStoreResponse, WeaveProgress,
+    WeaveRequest, WeaveResponse,
 };
 use loom_runtime::Runtime;
 
