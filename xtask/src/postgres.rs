@@ -54,6 +54,22 @@ impl Throwaway {
         Ok(Self { server: started?, _folder: folder })
     }
 
+    /// Kills the server without a last checkpoint, leaves it dead for `pause`, and starts it again at the same address: it
+    /// recovers from its log.
+    pub(crate) fn crash(&mut self, pause: Duration) -> Result<()> {
+        let (place, port) = (self.server.place.clone(), self.server.port);
+        self.server.stop();
+        sleep(pause);
+        // It may have died too fast to take its state file away, which then says that it is ready.
+        let _ = std::fs::remove_file(place.folder.join("data/postmaster.pid"));
+        let mut started = place.launch_at(port);
+        for _ in 1..ATTEMPTS {
+            started = started.or_else(|_| place.launch_at(port));
+        }
+        self.server = started?;
+        Ok(())
+    }
+
     /// The address of its maintenance database, with the rights of a superuser.
     pub(crate) fn url(&self) -> String {
         format!("postgres://loom@127.0.0.1:{}/postgres", self.server.port)
@@ -90,7 +106,10 @@ impl Place {
     }
 
     fn launch(&self) -> Result<Server> {
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        self.launch_at(free_port()?)
+    }
+
+    fn launch_at(&self, port: u16) -> Result<Server> {
         let mut command = self.command("postgres");
         command.args(["-D", "data", "-p", &port.to_string()]).arg("-k").arg(&self.folder);
         // Nothing is worth keeping, so nothing waits for the disk. Test binaries run in parallel, each with a pool.
@@ -102,7 +121,7 @@ impl Place {
         // Its own process group: Ctrl-C is ours to handle.
         command.process_group(0).stdout(Stdio::null()).stderr(File::create(self.folder.join("log"))?);
         let child = command.spawn().context("cannot start postgres")?;
-        let mut server = Server { child, port, place: self.clone() };
+        let mut server = Server { child, port, place: self.clone(), is_stopped: false };
         let begun = Instant::now();
         while !self.is_ready() {
             if server.child.try_wait()?.is_some() || begun.elapsed() > START_LIMIT {
@@ -122,15 +141,29 @@ impl Place {
     }
 }
 
+/// A port that nobody listens on, and that is not among those which the system gives to outgoing connections: one of them
+/// would take it while the server is dead.
+fn free_port() -> Result<u16> {
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000)?;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (first..32_000).find(is_free).context("no port is free")
+}
+
 /// The server's process, stopped on drop.
 struct Server {
     child: Child,
     port: u16,
     place: Place,
+    /// Then what runs in its place is another.
+    is_stopped: bool,
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
+impl Server {
+    /// Stops it at once.
+    fn stop(&mut self) {
+        if std::mem::replace(&mut self.is_stopped, true) {
+            return;
+        }
         // `immediate` skips the last checkpoint: the data are thrown away. A kill would leave shared memory behind.
         let stop = ["stop", "-D", "data", "-m", "immediate", "-s"];
         let stopped = self.place.command("pg_ctl").args(stop).output();
@@ -138,5 +171,11 @@ impl Drop for Server {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
     }
 }

@@ -242,6 +242,7 @@ impl Builder {
         loader.load_agents(runtime.agents()).await;
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(closing.clone().run_until_cancelled_owned(runtime.keep_hold()));
+        tasks.spawn(closing.clone().run_until_cancelled_owned(runtime.follow_others()));
         tasks.spawn_blocking({
             let library = Arc::clone(&library);
             move || library.prepare()

@@ -1,7 +1,7 @@
 //! The two listeners: gRPC, and HTTP with JSON.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +56,9 @@ pub struct ServeOptions {
     pub reflection: bool,
     /// Where backups that a request asks for are written; `None` refuses them.
     pub backup_dir: Option<PathBuf>,
+    /// The address, `host:port` or `host`, at which others that share the store reach gRPC; the one it listens on when
+    /// `None`.
+    pub advertise: Option<String>,
 }
 
 impl ServeOptions {
@@ -70,6 +73,7 @@ impl ServeOptions {
             allowed_origins: Vec::new(),
             reflection: true,
             backup_dir: None,
+            advertise: None,
         }
     }
 
@@ -100,6 +104,7 @@ impl ServeOptions {
                 .collect(),
             reflection: server.reflection,
             backup_dir: Some(config.paths.backup_dir.clone()),
+            advertise: config.storage.advertise.clone(),
         }
     }
 }
@@ -113,7 +118,10 @@ impl Loom {
             None => None,
         };
         let grpc_address = local(&grpc)?;
-        self.runtime.announce(grpc_address.to_string()).await?;
+        let peers = self.runtime.peers();
+        if peers.is_some() {
+            self.runtime.announce(advertised(options.advertise.as_deref(), grpc_address)?).await?;
+        }
         let http_address = http.as_ref().map(local).transpose()?;
         let (ready, is_ready) = watch::channel(false);
         let authorizer: Arc<dyn Authorizer> = match options.exposure {
@@ -130,6 +138,7 @@ impl Loom {
             ready: is_ready,
             metrics: Arc::clone(self.metrics()),
             heartbeat: Options::HEARTBEAT,
+            peers,
         };
         let shown = self.shown_config(options, grpc_address, http_address);
         let server = Server::new(self.api(shown, options.backup_dir.clone()), &api).map_err(|error| {
@@ -270,6 +279,26 @@ impl Readiness {
     }
 }
 
+/// The address that others are told. One that means every address of this machine means nothing to them.
+fn advertised(wanted: Option<&str>, listening: SocketAddr) -> Result<String, Error> {
+    let Some(wanted) = wanted else {
+        if listening.ip().is_unspecified() {
+            let message = format!(
+                "the server listens on {listening}, which is no address that others who share the database can reach: say \
+                 by `storage.advertise` at which host and port they do"
+            );
+            return Err(Error::new(ErrorCode::InvalidConfig, message));
+        }
+        return Ok(listening.to_string());
+    };
+    let port = listening.port();
+    Ok(match wanted.parse::<IpAddr>() {
+        Ok(address) => SocketAddr::new(address, port).to_string(),
+        Err(_) if wanted.contains(':') => wanted.to_owned(),
+        Err(_) => format!("{wanted}:{port}"),
+    })
+}
+
 async fn listen(host: &str, port: u16) -> Result<TcpListener, Error> {
     TcpListener::bind((host, port)).await.map_err(|error| {
         let message =
@@ -297,6 +326,27 @@ mod tests {
 
     use super::*;
     use crate::SystemClock;
+
+    #[test]
+    fn what_others_are_told_is_an_address_they_can_reach() {
+        let local = SocketAddr::from(([127, 0, 0, 1], 7));
+        let all = SocketAddr::from(([0, 0, 0, 0], 7));
+        let told = |wanted, listening| advertised(wanted, listening).map_err(|error| error.code);
+        assert_eq!(told(None, local).unwrap(), "127.0.0.1:7");
+        for every in [all, SocketAddr::from(([0_u16; 8], 7))] {
+            assert_eq!(told(None, every).unwrap_err(), ErrorCode::InvalidConfig);
+        }
+        for (wanted, expected) in [
+            ("db-1.example", "db-1.example:7"),
+            ("db-1.example:8", "db-1.example:8"),
+            ("10.0.0.1", "10.0.0.1:7"),
+            ("10.0.0.1:8", "10.0.0.1:8"),
+            ("fe80::1", "[fe80::1]:7"),
+            ("[fe80::1]:8", "[fe80::1]:8"),
+        ] {
+            assert_eq!(told(Some(wanted), all).unwrap(), expected);
+        }
+    }
 
     /// Asks until the answer holds `wanted`.
     async fn until(address: SocketAddr, path: &str, wanted: &str) {

@@ -1,5 +1,6 @@
 //! Looking after a store that no server uses.
 
+use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,10 +8,11 @@ use loom_api::store;
 use loom_base::{Clock, ErrorCode};
 use loom_config::Loaded;
 use loom_proto::v1::{
-    BackUpStoreResponse, CleanUpStoreResponse, DescribeStoreResponse, VacuumStoreResponse,
-    VerifyStoreResponse,
+    BackUpStoreResponse, CleanUpStoreResponse, DescribeStoreResponse, MigrateStoreResponse,
+    VacuumStoreResponse, VerifyStoreResponse,
 };
 use loom_runtime::{Error, Upkeep, days_before};
+pub use loom_runtime::{Export, Moved, TableCount};
 use loom_store::Stores;
 use loom_store_sqlite::Options;
 pub use loom_store_sqlite::Restored;
@@ -36,6 +38,15 @@ impl OfflineStore {
             let message = format!("there is no store at {}", database.display());
             return Err(Error::new(ErrorCode::StoreUnavailable, message));
         }
+        Self::open_at(place, clock).await
+    }
+
+    /// The same, of a store that need not be there: then it is made.
+    pub async fn open_or_make(loaded: Loaded, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        Self::open_at(Builder::default().config(loaded).place()?, clock).await
+    }
+
+    async fn open_at(place: Place, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let store = Store::open(place, &clock).await?;
         let stores = store.stores();
         Ok(Self { store, stores, clock })
@@ -54,6 +65,21 @@ impl OfflineStore {
     /// Writes a copy of it to a new file.
     pub async fn back_up(&self, file: &Path) -> Result<BackUpStoreResponse, Error> {
         store::back_up(&self.upkeep(), file).await
+    }
+
+    /// Brings its schema up to date, which opening it has done: says what there was to do.
+    pub async fn migrate(&self) -> Result<MigrateStoreResponse, Error> {
+        store::migrate(&self.upkeep()).await
+    }
+
+    /// All that it holds, as a file that another store can be filled with, piece by piece.
+    pub async fn export(&self) -> Result<Export, Error> {
+        self.upkeep().export().await
+    }
+
+    /// Fills it, which must be empty, with what the file of an export holds; nothing of it when anything is wrong.
+    pub async fn import(&self, file: &mut (dyn BufRead + Send)) -> Result<Moved, Error> {
+        self.upkeep().import(file).await
     }
 
     /// Gives room back to the file system.

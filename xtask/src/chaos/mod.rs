@@ -9,6 +9,8 @@ mod client;
 mod dice;
 mod facts;
 mod http;
+mod life;
+mod outage;
 mod people;
 mod plan;
 mod recorder;
@@ -23,10 +25,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use cargo_metadata::MetadataCommand;
 use clap::{Args, ValueEnum};
 use loom_base::FailPoint;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -35,12 +38,13 @@ use crate::workspace::{cargo, run as run_command};
 use check::Run;
 use client::Client;
 use facts::Facts;
-use plan::Kill;
+use life::Slot;
+use outage::Gate;
 use recorder::Recorder;
 pub(crate) use recorder::serve as record;
 use report::{Deaths, Report};
 use server::{Server, Site, Store};
-use world::{Now, Phase, World};
+use world::{MOST_SERVERS, Now, Phase, World};
 
 /// Clients that load the server at a time.
 const CLIENTS: u64 = 24;
@@ -63,6 +67,12 @@ pub(crate) struct Options {
     /// Where the server keeps its data
     #[arg(long, value_enum, default_value_t = Stores::Sqlite)]
     store: Stores,
+    /// Servers that share a PostgreSQL database; the kills are spread over them
+    #[arg(long, default_value_t = 1)]
+    servers: usize,
+    /// Kill the PostgreSQL server too, and start it again
+    #[arg(long)]
+    kill_database: bool,
     /// The time after which it kills no more, however many are left
     #[arg(long, default_value_t = 3)]
     minutes: u64,
@@ -71,7 +81,14 @@ pub(crate) struct Options {
 impl Options {
     /// As many kills as there are fail points, and as many at random: seconds, once the server is built.
     pub(crate) fn brief() -> Self {
-        Self { kills: 2 * FailPoint::ALL.len(), seed: None, store: Stores::Sqlite, minutes: 1 }
+        Self {
+            kills: 2 * FailPoint::ALL.len(),
+            seed: None,
+            store: Stores::Sqlite,
+            servers: 1,
+            kill_database: false,
+            minutes: 1,
+        }
     }
 }
 
@@ -88,6 +105,10 @@ enum Stores {
 
 /// Builds `looms` with fail points, kills it as often as asked, prints a table, and fails on any violation.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
+    if options.servers > 1 || options.kill_database {
+        ensure!(options.store == Stores::Postgres, "--servers and --kill-database need --store postgres");
+    }
+    ensure!((1..=MOST_SERVERS).contains(&options.servers), "there are 1 to {MOST_SERVERS} servers");
     let postgres = match options.store {
         Stores::Sqlite => None,
         Stores::Postgres | Stores::Both => {
@@ -97,22 +118,31 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     };
     let built = build(root)?;
     if options.store != Stores::Postgres {
-        try_store(&built, options, Store::Sqlite)?;
+        try_store(&built, options, Store::Sqlite, None)?;
     }
-    postgres.map_or(Ok(()), |throwaway| try_store(&built, options, Store::Postgres(throwaway.url())))
+    postgres.map_or(Ok(()), |throwaway| {
+        try_store(&built, options, Store::Postgres(throwaway.url()), Some(throwaway))
+    })
 }
 
-/// Kills servers that keep their data in `store`.
-fn try_store(built: &Built, options: &Options, store: Store) -> Result<()> {
+/// Kills servers that keep their data in `store`, whose server is `database`.
+fn try_store(built: &Built, options: &Options, store: Store, database: Option<Throwaway>) -> Result<()> {
     let scratch = tempfile::Builder::new().prefix("chaos-").tempdir_in(&built.target)?;
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let seed = options.seed.unwrap_or(since_epoch.as_secs());
-    println!("seed {seed}: {} kills, {CLIENTS} clients, {}", options.kills, store.name());
+    let (kills, servers) = (options.kills, options.servers);
+    println!("seed {seed}: {kills} kills, {servers} servers, {CLIENTS} clients, {}", store.name());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let violations = runtime.block_on(campaign(built, scratch.path(), options, store, seed))?;
-    if violations.is_empty() {
-        return Ok(());
-    }
+    let campaign = Campaign { built, folder: scratch.path(), options, store, seed };
+    let outcome = runtime.block_on(campaign.run(database));
+    let violations = match outcome {
+        Ok(violations) if violations.is_empty() => return Ok(()),
+        Ok(violations) => violations,
+        Err(error) => {
+            let kept = scratch.keep();
+            return Err(error.context(format!("seed {seed}; data and logs: {}", kept.display())));
+        }
+    };
     for violation in &violations {
         eprintln!("{violation}");
     }
@@ -144,91 +174,112 @@ fn build(root: &Path) -> Result<Built> {
     Ok(Built { looms, target, _folder: folder })
 }
 
-async fn campaign(
-    built: &Built,
-    folder: &Path,
-    options: &Options,
+/// One run.
+struct Campaign<'a> {
+    built: &'a Built,
+    folder: &'a Path,
+    options: &'a Options,
     store: Store,
     seed: u64,
-) -> Result<Vec<String>> {
-    let begun = Instant::now();
-    let silence = store.silence();
-    let recorder = Arc::new(Recorder::start(folder.join("effects.jsonl"))?);
-    let mut site = Site::make(built.looms.clone(), folder.join("site"), recorder.address, store, seed)?;
-    let (news, world) = World::new();
-    let mut clients = JoinSet::new();
-    for name in 0..CLIENTS {
-        clients.spawn(Client::new(name, seed, world.clone()).run());
-    }
-    let people = tokio::spawn({
-        let (world, recorder) = (world.clone(), Arc::clone(&recorder));
-        async move { people::look_after(world, &recorder, seed).await }
-    });
-    let mut deaths = Deaths::default();
-    let end = begun + Duration::from_mins(options.minutes);
-    for kill in plan::kills(seed, options.kills, silence) {
-        if Instant::now() > end {
-            break;
-        }
-        live_and_die(&mut site, kill, &news, POINT_LIMIT + silence, &mut deaths).await?;
-    }
-    let server = site.start(None).await?.context("a server without a fail point died")?;
-    news.send_modify(|now| *now = Now { phase: Phase::Settle, port: Some(server.port), life: now.life + 1 });
-    settle(&server, &mut clients).await?;
-    news.send_modify(|now| now.phase = Phase::Over);
-    people.await?;
-    let seen = world.seen().clone();
-    let facts = Facts::gather(server.port, &seen.attempts).await?;
-    server.kill().await?;
-    let recorded = recorder.recorded()?;
-    let violations = check::violations(&Run { seen: &seen, facts: &facts, recorded: &recorded });
-    let report = Report {
-        seed,
-        took: begun.elapsed(),
-        deaths: &deaths,
-        seen: &seen,
-        facts: &facts,
-        recorded: &recorded,
-        resumed: site.resumed()?,
-        violations: &violations,
-    };
-    println!("{report}");
-    Ok(violations)
 }
 
-/// One life of the server, from its start to the death that is planned for it.
-async fn live_and_die(
-    site: &mut Site,
-    kill: Kill,
-    news: &tokio::sync::watch::Sender<Now>,
-    point_limit: Duration,
-    deaths: &mut Deaths,
-) -> Result<()> {
-    let place = match kill {
-        Kill::At(place) => Some(place),
-        Kill::After(_) => None,
-    };
-    let server = site.start(place).await?;
-    let mut at_point = true;
-    if let Some(mut server) = server {
-        news.send_modify(|now| *now = Now { port: Some(server.port), life: now.life + 1, ..*now });
-        let limit = if let Kill::After(time) = kill { time } else { point_limit };
-        at_point = server.dies_before(Instant::now() + limit).await;
-        news.send_modify(|now| now.port = None);
-        if !at_point {
+impl Campaign<'_> {
+    async fn run(self, database: Option<Throwaway>) -> Result<Vec<String>> {
+        let begun = Instant::now();
+        let recorder = Arc::new(Recorder::start(self.folder.join("effects.jsonl"))?);
+        let (news, world) = World::new();
+        let news = Arc::new(news);
+        let mut clients = JoinSet::new();
+        for name in 0..CLIENTS {
+            clients.spawn(Client::new(name, self.seed, world.clone()).run());
+        }
+        let people = tokio::spawn({
+            let (world, recorder, seed) = (world.clone(), Arc::clone(&recorder), self.seed);
+            async move { people::look_after(world, &recorder, seed).await }
+        });
+        let gate = Gate::default();
+        // Gone with the run, and not before.
+        let mut database = database;
+        let outages = database
+            .take_if(|_| self.options.kill_database)
+            .map(|database| tokio::spawn(outage::again_and_again(database, gate.clone(), self.seed)));
+        let (mut sites, mut deaths) = self.lives(&news, &gate, &recorder, begun).await?;
+        if let Some(outages) = outages {
+            gate.close();
+            let (alive, died) = outages.await??;
+            database = Some(alive);
+            deaths.databases = died;
+        }
+        let mut servers = Vec::new();
+        for (place, site) in sites.iter_mut().enumerate() {
+            let server = site.start(None).await?.context("a server without a fail point died")?;
+            news.send_modify(|now| {
+                *now = Now { phase: Phase::Settle, life: now.life + 1, ..*now };
+                now.ports[place] = Some(server.port);
+            });
+            servers.push(server);
+        }
+        let server = servers.first().context("there is no server")?;
+        settle(server, &mut clients).await?;
+        news.send_modify(|now| now.phase = Phase::Over);
+        people.await?;
+        let seen = world.seen().clone();
+        let facts = Facts::gather(server.port, &seen.attempts).await?;
+        for server in servers {
             server.kill().await?;
         }
+        let recorded = recorder.recorded()?;
+        let violations = check::violations(&Run { seen: &seen, facts: &facts, recorded: &recorded });
+        let report = Report {
+            seed: self.seed,
+            took: begun.elapsed(),
+            deaths: &deaths,
+            seen: &seen,
+            facts: &facts,
+            recorded: &recorded,
+            resumed: Site::resumed(&sites)?,
+            violations: &violations,
+        };
+        println!("{report}");
+        drop(database);
+        Ok(violations)
     }
-    match kill {
-        Kill::At(place) if at_point => *deaths.at_points.entry(place.point).or_default() += 1,
-        Kill::At(..) => {
-            deaths.at_random += 1;
-            deaths.missed += 1;
+
+    /// Every server lives and dies as often as is planned for it, beside the others.
+    async fn lives(
+        &self,
+        news: &Arc<watch::Sender<Now>>,
+        gate: &Gate,
+        recorder: &Recorder,
+        begun: Instant,
+    ) -> Result<(Vec<Site>, Deaths)> {
+        let count = self.options.servers;
+        let mut lives = Vec::new();
+        for place in 0..count {
+            let folder = self.folder.join(format!("site-{place}"));
+            let looms = self.built.looms.clone();
+            let site = Site::make(looms, folder, recorder.address, self.store.clone(), self.seed)?;
+            let silence = self.store.silence();
+            let seed = self.seed.wrapping_add(place as u64);
+            let slot = Slot {
+                place,
+                site,
+                news: Arc::clone(news),
+                gate: gate.clone(),
+                end: begun + Duration::from_mins(self.options.minutes),
+                point_limit: POINT_LIMIT + silence,
+                kills: plan::kills(seed, self.options.kills.div_ceil(count), silence, count == 1),
+            };
+            lives.push(tokio::spawn(slot.live()));
         }
-        Kill::After(_) if at_point => bail!("the server died of itself: see its log"),
-        Kill::After(_) => deaths.at_random += 1,
+        let (mut sites, mut deaths) = (Vec::new(), Deaths::default());
+        for life in lives {
+            let (site, died) = life.await??;
+            sites.push(site);
+            deaths.add(died);
+        }
+        Ok((sites, deaths))
     }
-    Ok(())
 }
 
 /// Waits until clients and turns have come to their ends. What has not by then is found among the facts.

@@ -52,6 +52,7 @@ async fn settle(
 ) -> Result<()> {
     let text = |name: &str| effect[name].as_str().unwrap_or_default().to_owned();
     let id = text("effectId");
+    let mut is_first = false;
     let happened = recorded.iter().any(|call| call.effect == id);
     let resolution = if dice.percent(15) {
         world.seen().given_up.insert(id.clone());
@@ -63,10 +64,15 @@ async fn settle(
         let arguments: Value = serde_json::from_str(&text("argsJson")).unwrap_or_default();
         let key = arguments["key"].as_str().unwrap_or_default().to_owned();
         // Before it is said: the word may come through and its answer be lost.
-        world.seen().not_happened.insert(id.clone(), (text("turnId"), key));
+        is_first = world.seen().not_happened.insert(id.clone(), (text("turnId"), key)).is_none();
         "EFFECT_RESOLUTION_DID_NOT_HAPPEN"
     };
-    Ask::post(format!("/v1/effects/{id}:resolve"), json!({ "resolution": resolution })).send(port).await?;
+    let said = Ask::post(format!("/v1/effects/{id}:resolve"), json!({ "resolution": resolution }));
+    let answer = said.send(port).await?;
+    // Whoever had the call before may still be at it, so the word was not taken.
+    if is_first && answer.code() == "LOOM_EFFECT_MAY_RUN" {
+        world.seen().not_happened.remove(&id);
+    }
     Ok(())
 }
 

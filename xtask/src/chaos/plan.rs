@@ -1,4 +1,5 @@
-//! When the server dies: half of the times at any moment, half of the times at a fail point, each in its turn.
+//! When the server dies: half of the times at any moment, half of the times at a fail point, each in its turn. Some of the
+//! first are asked to stop instead; where there is another server, some are held up for so long that it takes over.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,6 +15,17 @@ pub(super) enum Kill {
     After(Duration),
     /// At a fail point.
     At(Place),
+    /// So long after it was ready it is asked to stop.
+    Stop(Duration),
+    /// It is held up, then goes on for a while as if nothing had been, then dies.
+    Freeze {
+        /// So long after it was ready.
+        after: Duration,
+        /// So long, which is more than it may be silent.
+        span: Duration,
+        /// So long it goes on.
+        then: Duration,
+    },
 }
 
 /// A passage of a fail point.
@@ -32,8 +44,9 @@ impl fmt::Display for Place {
     }
 }
 
-/// The first `kills` deaths that `seed` decides, of servers that need `silence` until they go on with what was cut off.
-pub(super) fn kills(seed: u64, kills: usize, silence: Duration) -> Vec<Kill> {
+/// The first `kills` deaths that `seed` decides, of servers that need `silence` until they go on with what was cut off, and
+/// that may be alone.
+pub(super) fn kills(seed: u64, kills: usize, silence: Duration, is_alone: bool) -> Vec<Kill> {
     let mut dice = Dice::of(seed, "kills");
     let mut points = FailPoint::ALL.iter().copied().cycle();
     let mut plan = Vec::with_capacity(kills);
@@ -41,10 +54,23 @@ pub(super) fn kills(seed: u64, kills: usize, silence: Duration) -> Vec<Kill> {
         let point = if plan.len() % 2 == 1 { points.next() } else { None };
         plan.push(match point {
             Some(point) => Kill::At(place(point, &mut dice)),
-            None => Kill::After(dice.millis(20..1_500) + silence),
+            None => anywhere(&mut dice, silence, is_alone),
         });
     }
     plan
+}
+
+/// A death at any moment.
+fn anywhere(dice: &mut Dice, silence: Duration, is_alone: bool) -> Kill {
+    let after = dice.millis(20..1_500) + silence;
+    match dice.within(0..100) {
+        0..20 => Kill::Stop(after),
+        20..45 if !is_alone => {
+            let span = silence + dice.millis(300..2_000);
+            Kill::Freeze { after, span, then: dice.millis(100..1_500) }
+        }
+        _ => Kill::After(after),
+    }
 }
 
 /// A passage that a start with some load comes to.

@@ -15,13 +15,31 @@ use super::world::{Ending, Seen};
 pub(super) struct Deaths {
     pub(super) at_random: usize,
     pub(super) at_points: BTreeMap<FailPoint, usize>,
+    /// Servers that were asked to stop, and did.
+    pub(super) stopped: usize,
+    /// Servers that were held up until another took over, went on, and were killed.
+    pub(super) frozen: usize,
+    /// How often the database server died, which is not counted among the kills.
+    pub(super) databases: usize,
     /// Servers that did not come to their fail point in time, and were killed at random instead.
     pub(super) missed: usize,
 }
 
 impl Deaths {
     pub(super) fn count(&self) -> usize {
-        self.at_random + self.at_points.values().sum::<usize>()
+        self.at_random + self.stopped + self.frozen + self.at_points.values().sum::<usize>()
+    }
+
+    /// Those of one more server.
+    pub(super) fn add(&mut self, other: Self) {
+        self.at_random += other.at_random;
+        self.stopped += other.stopped;
+        self.frozen += other.frozen;
+        self.databases += other.databases;
+        self.missed += other.missed;
+        for (point, count) in other.at_points {
+            *self.at_points.entry(point).or_default() += count;
+        }
     }
 }
 
@@ -51,6 +69,9 @@ impl Report<'_> {
             row(&format!("  at {point}"), self.deaths.at_points.get(point).copied().unwrap_or(0))
         }));
         rows.extend([
+            row("  asked to stop", self.deaths.stopped),
+            row("  held up beyond the lease, let go, then killed", self.deaths.frozen),
+            row("kills of the database server", self.deaths.databases),
             row("fail points not reached in time (killed at random)", self.deaths.missed),
             row("messages sent", seen.attempts.len()),
             row("  under a key", seen.attempts.iter().filter(|attempt| attempt.key.is_some()).count()),

@@ -17,6 +17,8 @@ use super::script;
 
 /// A server that is not ready by then never will be.
 const START_LIMIT: Duration = Duration::from_mins(1);
+/// A server that was asked to stop and has not by then never will.
+const STOP_LIMIT: Duration = Duration::from_secs(40);
 /// Between two looks at a server that is not ready yet.
 const LOOK: Duration = Duration::from_millis(15);
 
@@ -29,6 +31,7 @@ agents_dir: ./agents
 backends_dir: ./backends
 patterns_dir: ./patterns
 observability: { provider: embedded }
+server: { behavior: { shutdown_timeout_seconds: 1 } }
 llm: { provider: mock }
 providers: { mock: { type: mock, script: ./script.yaml } }
 ";
@@ -143,9 +146,10 @@ impl Site {
     }
 
     /// How many turns were taken up after a stop, by what the servers logged.
-    pub(super) fn resumed(&self) -> Result<usize> {
+    pub(super) fn resumed(sites: &[Self]) -> Result<usize> {
         let mut turns = std::collections::BTreeSet::new();
-        for entry in std::fs::read_dir(self.folder.join("logs"))? {
+        let folders = sites.iter().map(|site| std::fs::read_dir(site.folder.join("logs")));
+        for entry in folders.collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
             let text = std::fs::read_to_string(entry?.path())?;
             let taken_up = text.lines().filter(|line| line.contains("is taken up again"));
             turns.extend(taken_up.filter_map(|line| {
@@ -194,6 +198,21 @@ impl Server {
     /// Whether it dies by itself before `end`.
     pub(super) async fn dies_before(&mut self, end: Instant) -> bool {
         timeout_at(end, self.child.wait()).await.is_ok()
+    }
+
+    /// Sends it a signal.
+    pub(super) async fn signal(&self, name: &str) -> Result<()> {
+        let id = self.child.id().context("the server is gone")?.to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().await?;
+        if sent.success() { Ok(()) } else { bail!("the server cannot be sent SIG{name}") }
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(super) async fn stop(mut self) -> Result<()> {
+        self.signal("TERM").await?;
+        let ended =
+            tokio::time::timeout(STOP_LIMIT, self.child.wait()).await.context("looms does not stop")??;
+        if ended.success() { Ok(()) } else { bail!("looms stopped with {ended}: see its log") }
     }
 
     /// Kills it as a power cut would.

@@ -175,17 +175,22 @@ fn an_idempotent_call_keeps_its_id() {
 
 #[test]
 fn a_seed_decides_the_kills_and_the_script() {
-    assert_eq!(plan::kills(7, 40, Duration::ZERO), plan::kills(7, 40, Duration::ZERO));
-    assert_ne!(plan::kills(7, 40, Duration::ZERO), plan::kills(8, 40, Duration::ZERO));
+    assert_eq!(plan::kills(7, 40, Duration::ZERO, true), plan::kills(7, 40, Duration::ZERO, true));
+    assert_ne!(plan::kills(7, 40, Duration::ZERO, true), plan::kills(8, 40, Duration::ZERO, true));
     assert_eq!(script::script(7), script::script(7));
     assert_ne!(script::script(7), script::script(8));
-    let plan = plan::kills(7, FailPoint::ALL.len() * 2, Duration::ZERO);
+    let plan = plan::kills(7, FailPoint::ALL.len() * 2, Duration::ZERO, false);
     let points: BTreeSet<_> = plan
         .iter()
         .filter_map(|kill| match kill {
             Kill::At(place) => Some(place.point),
-            Kill::After(_) => None,
+            Kill::After(_) | Kill::Stop(_) | Kill::Freeze { .. } => None,
         })
         .collect();
     assert_eq!(points.len(), FailPoint::ALL.len(), "each has its turn");
+    let frozen = |is_alone| {
+        let plan = plan::kills(7, 200, Duration::ZERO, is_alone);
+        plan.iter().filter(|kill| matches!(kill, Kill::Freeze { .. })).count()
+    };
+    assert!(frozen(false) > 0 && frozen(true) == 0, "nobody takes over from one that is alone");
 }

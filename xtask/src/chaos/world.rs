@@ -1,6 +1,7 @@
 //! What everybody in a run shares: where the server is, how far the run is, and what was seen of it from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -16,12 +17,15 @@ pub(super) enum Phase {
     Over,
 }
 
-/// Where the server is.
+/// Servers that share a database at most.
+pub(super) const MOST_SERVERS: usize = 2;
+
+/// Where the servers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Now {
     pub(super) phase: Phase,
-    /// The port of the server that lives; `None` while none does.
-    pub(super) port: Option<u16>,
+    /// The port of each server that lives and is not held up.
+    pub(super) ports: [Option<u16>; MOST_SERVERS],
     /// Servers there were so far.
     pub(super) life: usize,
 }
@@ -82,13 +86,15 @@ impl Seen {
 pub(super) struct World {
     now: watch::Receiver<Now>,
     seen: Arc<Mutex<Seen>>,
+    /// Requests so far: each goes to the next server.
+    requests: Arc<AtomicUsize>,
 }
 
 impl World {
     /// A world without a server, and the way to change it.
     pub(super) fn new() -> (watch::Sender<Now>, Self) {
-        let (sender, now) = watch::channel(Now { phase: Phase::Load, port: None, life: 0 });
-        (sender, Self { now, seen: Arc::default() })
+        let (sender, now) = watch::channel(Now { phase: Phase::Load, ports: [None; MOST_SERVERS], life: 0 });
+        (sender, Self { now, seen: Arc::default(), requests: Arc::default() })
     }
 
     pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -100,9 +106,14 @@ impl World {
         *self.now.borrow()
     }
 
-    /// The port of a living server; `None` once everything is over.
+    /// The port of a living server, one after the other; `None` once everything is over.
     pub(super) async fn port(&mut self) -> Option<u16> {
-        let now = self.now.wait_for(|now| now.port.is_some() || now.phase == Phase::Over).await.ok()?;
-        if now.phase == Phase::Over { None } else { now.port }
+        let is_there = |now: &Now| now.ports.iter().any(Option::is_some) || now.phase == Phase::Over;
+        let now = *self.now.wait_for(is_there).await.ok()?;
+        let living: Vec<_> = now.ports.into_iter().flatten().collect();
+        if now.phase == Phase::Over || living.is_empty() {
+            return None;
+        }
+        Some(living[self.requests.fetch_add(1, Ordering::Relaxed) % living.len()])
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 use std::path::Path;
+use std::time::Duration;
 
 use super::account::{Account, unprivileged};
 use super::{Throwaway, binaries};
@@ -47,6 +48,9 @@ fn a_server_answers_until_it_is_dropped_and_leaves_nothing() {
     let folder = running.server.place.folder.clone();
     assert!(running.url().contains(&address.1.to_string()));
     TcpStream::connect(address).unwrap();
+    let mut running = running;
+    running.crash(Duration::ZERO).unwrap();
+    TcpStream::connect(address).expect("it is there again, at the same address");
     drop(running);
     assert!(TcpStream::connect(address).is_err());
     assert!(!Path::new(&folder).exists());

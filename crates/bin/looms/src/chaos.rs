@@ -29,8 +29,8 @@ const TOOLS: [(&str, EffectClass); 3] = [
     ("record_idempotent", EffectClass::Idempotent),
     ("record_unsafe", EffectClass::Unsafe),
 ];
-/// Longer than any script lets a call take.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// Longer than any script lets a call take, and than a server is stopped for: what it began then ends there.
+const TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Arms the fail point and adds the tools that the environment asks for.
 pub(crate) fn prepare(mut builder: Builder, process: &Process) -> Result<Builder, Failure> {

@@ -38,7 +38,7 @@ pub use args::{
 };
 pub use ask::{Asked, Outcome, Question, ask};
 pub use chat::chat;
-pub use db::{StoreAnswer, show_store};
+pub use db::{ExportFile, Exported, Imported, StoreAnswer, show_store};
 pub use error::{Error, report};
 pub use exit::Exit;
 pub use interrupts::Interrupts;

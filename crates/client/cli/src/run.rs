@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use loom_grpc::{CONNECT_TIMEOUT, Client};
 use loom_proto::v1::{
-    DeleteAgentRequest, DeleteSessionRequest, ForkSessionRequest, GetAgentRequest, GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetSessionRequest, ListAgentsRequest, ListAgentsResponse, ListPatternsRequest, ListSessionsRequest, ListToolsRequest, ReloadAgentRequest, ListBudgetsRequest,
+    DeleteAgentRequest, DeleteSessionRequest, ForkSessionRequest, GetAgentRequest,
+    GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetSessionRequest, ListAgentsRequest,
+    ListAgentsResponse, ListBudgetsRequest, ListPatternsRequest, ListSessionsRequest, ListToolsRequest,
+    ReloadAgentRequest,
 };
 use prost::Message;
 

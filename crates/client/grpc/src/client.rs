@@ -125,6 +125,8 @@ calls! { STORE_TIMEOUT:
     verify_store(VerifyStoreRequest) -> VerifyStoreResponse;
     /// Writes a copy of the store to a file on the server.
     back_up_store(BackUpStoreRequest) -> BackUpStoreResponse;
+    /// Brings the schema of the store up to date.
+    migrate_store(MigrateStoreRequest) -> MigrateStoreResponse;
     /// Gives the room of what was removed back to the file system.
     vacuum_store(VacuumStoreRequest) -> VacuumStoreResponse;
     /// Removes sessions that nobody has used for long.
@@ -183,6 +185,22 @@ impl Client {
         let told = self.rpc.clone().replay_session(request).await.map_err(|status| self.error(&status))?;
         let client = self.clone();
         Ok(told.into_inner().map(move |event| event.map_err(|status| client.error(&status))))
+    }
+
+    /// Hands all that is stored to `take`, piece by piece; the pieces one after the other are a file that a store can be
+    /// filled with. What `take` returns as an error ends it.
+    pub async fn export_store<E: From<Error>>(
+        &self,
+        mut take: impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut request = Request::new(v1::ExportStoreRequest {});
+        request.set_timeout(STORE_TIMEOUT);
+        let failed = |status| E::from(self.error(&status));
+        let mut pieces = self.rpc.clone().export_store(request).await.map_err(failed)?.into_inner();
+        while let Some(piece) = pieces.message().await.map_err(failed)? {
+            take(&piece.lines)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn error(&self, status: &tonic::Status) -> Error {

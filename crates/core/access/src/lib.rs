@@ -8,6 +8,6 @@ mod resource;
 mod table;
 
 pub use authorizer::{AllowAnyone, AllowLocal, Authorizer, Decision};
-pub use principal::Principal;
+pub use principal::{Principal, UnknownPrincipal};
 pub use resource::{Action, Resource, ResourceKind};
 pub use table::{Entry, entry, table};

@@ -1,6 +1,7 @@
 //! Who asks.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// The one on whose behalf a request is made, as the door that accepted it found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +19,21 @@ impl Principal {
             Self::Local => "local",
             Self::Anonymous => "anonymous",
         }
+    }
+}
+
+/// A text that names no principal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownPrincipal;
+
+impl FromStr for Principal {
+    type Err = UnknownPrincipal;
+
+    fn from_str(name: &str) -> Result<Self, UnknownPrincipal> {
+        [Self::Local, Self::Anonymous]
+            .into_iter()
+            .find(|known| known.as_str() == name)
+            .ok_or(UnknownPrincipal)
     }
 }
 

@@ -55,6 +55,8 @@ const TABLE: &[Entry] = &[
     row("loom.v1.LoomService/VerifyStore", Action::Read, ResourceKind::Storage),
     row("loom.v1.LoomService/BackUpStore", Action::Create, ResourceKind::Storage),
     row("loom.v1.LoomService/VacuumStore", Action::Update, ResourceKind::Storage),
+    row("loom.v1.LoomService/MigrateStore", Action::Update, ResourceKind::Storage),
+    row("loom.v1.LoomService/ExportStore", Action::Read, ResourceKind::Storage),
     row("loom.v1.LoomService/CleanUpStore", Action::Delete, ResourceKind::Storage),
 ];
 

@@ -4,7 +4,8 @@ use loom_base::EffectId;
 
 use crate::turn::Open;
 use crate::{
-    CallKind, CallOutcome, CallState, Effect, EventKind, Failure, HookPoint, OnUnknown, Outcome, Resolution, State, Turn, Verdict, BudgetScope, Call, CallRequest, Measure,
+    BudgetScope, Call, CallKind, CallOutcome, CallRequest, CallState, Effect, EventKind, Failure, HookPoint,
+    Measure, OnUnknown, Outcome, Resolution, State, Turn, Verdict,
 };
 
 /// A budget that someone may raise, and the attempt that is made then.

@@ -21,6 +21,22 @@ impl Digest {
     }
 }
 
+/// The digest of what comes piece by piece.
+#[derive(Clone, Debug, Default)]
+pub struct Digester(Sha256);
+
+impl Digester {
+    /// Adds the next piece.
+    pub fn add(&mut self, piece: impl AsRef<[u8]>) {
+        self.0.update(piece.as_ref());
+    }
+
+    /// The digest of all pieces, one after the other.
+    pub fn digest(&self) -> Digest {
+        Digest(self.0.clone().finalize().into())
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
@@ -119,6 +135,14 @@ mod tests {
         let b = json!({"a": "é", "b": [1, {"x": 2, "y": null}]});
         assert_eq!(canonical_json(&a), r#"{"a":"é","b":[1,{"x":2,"y":null}]}"#);
         assert_eq!(Digest::of_json(&a), Digest::of_json(&b));
+    }
+
+    #[test]
+    fn pieces_have_the_digest_of_the_whole() {
+        let mut digester = Digester::default();
+        assert_eq!(digester.digest(), Digest::of(""));
+        ["lo", "", "om"].into_iter().for_each(|piece| digester.add(piece));
+        assert_eq!(digester.digest(), Digest::of("loom"));
     }
 
     #[test]

@@ -169,6 +169,8 @@ error_codes! {
     EffectNotFound "LOOM_EFFECT_NOT_FOUND" NotFound Never;
     /// Someone said before what became of that effect.
     EffectResolved "LOOM_EFFECT_RESOLVED" FailedPrecondition Never;
+    /// The call may still be running where its session was before.
+    EffectMayRun "LOOM_EFFECT_MAY_RUN" FailedPrecondition Later;
     /// Nothing waits for an approval under that id.
     ApprovalNotFound "LOOM_APPROVAL_NOT_FOUND" NotFound Never;
     /// The approval was given too late.
@@ -247,6 +249,10 @@ error_codes! {
     BackupExists "LOOM_BACKUP_EXISTS" AlreadyExists Never;
     /// No backup is under that name.
     BackupNotFound "LOOM_BACKUP_NOT_FOUND" NotFound Never;
+    /// The file is not a whole export that this version reads.
+    ExportInvalid "LOOM_EXPORT_INVALID" InvalidArgument Never;
+    /// The store that was to be filled holds something.
+    StoreNotEmpty "LOOM_STORE_NOT_EMPTY" FailedPrecondition Never;
     /// The store does not answer or cannot write.
     StoreUnavailable "LOOM_STORE_UNAVAILABLE" Unavailable Later;
     /// Another writer was first; read again.

@@ -13,7 +13,7 @@ mod secret;
 mod time;
 mod variables;
 
-pub use digest::{Digest, canonical_json};
+pub use digest::{Digest, Digester, canonical_json};
 pub use error::{Category, ErrorCode, Retry};
 pub use fail_point::FailPoint;
 #[cfg(feature = "failpoints")]

@@ -16,6 +16,7 @@ mod search;
 mod sessions;
 mod spans;
 mod steps;
+mod transfer;
 mod turns;
 mod upkeep;
 mod waiting;
@@ -58,7 +59,7 @@ cases! {
         unfinished_turns_are_found the_turns_of_a_session_are_listed_in_order the_turns_of_a_trace_are_found context_start_moves;
     calls: a_call_is_asked_started_and_settled calls_are_told_by_answer a_change_of_an_unknown_call_fails_alone;
     recovery: unfinished_turns_are_listed_in_order recovering_is_counted_until_the_turn_gets_further
-        an_older_owner_recovers_nothing;
+        an_older_owner_recovers_nothing a_turn_that_is_put_down_is_not_stalled_by_that;
     waiting: approvals_wait_until_answered unknown_calls_wait_until_resolved
         an_ended_turns_unknown_call_is_resolved_once a_turn_that_waits_is_not_stalled_by_that;
     keys: a_key_stands_for_one_turn old_keys_are_forgotten;
@@ -71,6 +72,8 @@ cases! {
     budgets: what_turns_use_is_counted_and_outlives_them room_is_lent_once;
     leases: a_session_is_claimed_with_its_epoch unfinished_sessions_are_claimed_once
         one_who_leaves_gives_its_sessions_back;
+    transfer: a_dump_is_of_one_moment_and_in_order a_store_is_filled_when_it_is_empty_and_all_at_once
+        the_schema_is_up_to_date;
     upkeep: what_is_stored_is_counted a_session_is_read_row_by_row_at_one_moment
         all_sessions_are_found_page_by_page only_idle_sessions_are_removed
         what_a_database_does_itself_is_refused_by_name;

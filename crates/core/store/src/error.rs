@@ -68,6 +68,20 @@ pub enum Error {
         /// What to use instead.
         instead: String,
     },
+    /// The store to fill is not empty.
+    #[error("the store is not empty: {table} has {rows} rows; import into a new one")]
+    NotEmpty {
+        /// A table that has rows.
+        table: String,
+        /// How many.
+        rows: u64,
+    },
+    /// A server uses the store that nobody else may use now.
+    #[error("{count} servers use the store; stop them first")]
+    InUse {
+        /// How many.
+        count: u64,
+    },
     /// Another process uses the data directory.
     #[error("{directory} is in use by {holder}; stop it, or choose another data directory")]
     Locked {
@@ -89,7 +103,8 @@ impl Error {
             Self::Foreign { .. } => ErrorCode::StoreForeign,
             Self::TooNew { .. } => ErrorCode::StoreTooNew,
             Self::Unsupported { .. } => ErrorCode::StoreUnsupported,
-            Self::Locked { .. } => ErrorCode::DataDirLocked,
+            Self::NotEmpty { .. } => ErrorCode::StoreNotEmpty,
+            Self::InUse { .. } | Self::Locked { .. } => ErrorCode::DataDirLocked,
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum Claim {
     },
     /// Another instance.
     Held {
+        /// Which. Only those who share the store know it: see [`LeaseStore::join`].
+        instance: InstanceId,
         /// Where that listens; empty when it does not say.
         address: String,
         /// How long its hold lasts, unless it renews it.
@@ -52,7 +54,9 @@ pub struct Claimed {
 /// Stores who owns which session.
 #[async_trait]
 pub trait LeaseStore: Send + Sync {
-    /// Makes a new `instance` known for `ttl`, as one that listens at `address`; empty when it listens nowhere.
+    /// Makes a new `instance` known for `ttl`, as one that listens at `address`; empty when it listens nowhere. Its id is
+    /// new, cannot be guessed, and is told to nobody who does not share the store: by what follows from it, instances prove
+    /// to each other that they do.
     async fn join(&self, instance: InstanceId, address: &str, ttl: Duration) -> Result<Renewal, Error>;
 
     /// Makes the hold of `instance`, which now listens at `address`, last `ttl` from now on. Never brings back one whose

@@ -11,11 +11,13 @@ pub mod conformance;
 mod error;
 mod fork;
 mod health;
+mod hint;
 mod lease;
 mod message;
 mod page;
 mod session;
 mod span;
+mod transfer;
 mod turn;
 mod upkeep;
 pub mod words;
@@ -27,6 +29,7 @@ pub use budget::{Borrow, BudgetKey, BudgetStore, BudgetUsage, Lent};
 pub use error::Error;
 pub use fork::{Copied, ForkPlan, ForkPoint, Forkable, NewFork, Origin, RESERVED_METADATA};
 pub use health::{HealthStore, PoolUse, StoreKind, StoreStatus};
+pub use hint::{Hint, HintStore, Hints};
 pub use lease::{Claim, Claimed, LeaseStore, Renewal};
 pub use message::{MessageHit, MessageRecord, MessageStore, NewMessage, SearchQuery};
 pub use page::{Listed, Page};
@@ -34,6 +37,9 @@ pub use session::{
     AgentTotals, NewSession, SessionFilter, SessionRecord, SessionState, SessionStore, SessionTotals,
 };
 pub use span::{SpanRecord, SpanStore};
+pub use transfer::{
+    Cell, Cells, LEFT_BEHIND, Migrated, TABLES, Table, TableReader, TableWriter, TransferStore,
+};
 pub use turn::{
     Advance, ApprovalAnswer, CallChange, CallResolution, CallStart, EndNotes, IdempotencyKey, Journal,
     NewTurn, PatternUse, Receipt, RequestKey, ToolCallRecord, TurnEnd, TurnRecord, TurnStore, UnfinishedTurn,
@@ -58,8 +64,12 @@ pub struct Stores {
     pub leases: Arc<dyn LeaseStore>,
     /// What budgets count.
     pub budgets: Arc<dyn BudgetStore>,
+    /// What others that share the database say of it.
+    pub hints: Arc<dyn HintStore>,
     /// Whether all that works.
     pub health: Arc<dyn HealthStore>,
+    /// What moves all of it to another store.
+    pub transfer: Arc<dyn TransferStore>,
     /// What looks after all of it.
     pub upkeep: Arc<dyn UpkeepStore>,
 }

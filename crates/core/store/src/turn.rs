@@ -413,6 +413,10 @@ pub trait TurnStore: Send + Sync {
     /// is no longer stalled, and one that only waits for someone is not stalled by that. [`Error::Fenced`] under an older epoch than the session's.
     async fn recover(&self, session: &SessionId, epoch: u64, turn: TurnId) -> Result<TurnRecord, Error>;
 
+    /// Counts back that a turn was taken up: it is left unfinished by a stop that somebody asked for, which says nothing of the
+    /// turn. Does nothing under an older epoch than the session's.
+    async fn put_down(&self, session: &SessionId, epoch: u64, turn: TurnId) -> Result<(), Error>;
+
     /// Calls that wait for someone: those of one principal's sessions, or all.
     async fn waiting(
         &self,

@@ -154,7 +154,7 @@ impl Actor {
             Ok(_) => self.retry = Retry::default(),
             Err(error) => {
                 *loaded = None;
-                if error.code != ErrorCode::SessionElsewhere {
+                if !matches!(error.code, ErrorCode::SessionElsewhere | ErrorCode::ShuttingDown) {
                     tracing::error!(session.id = %self.id, error.code = %error.code, %error, "a session cannot go on");
                 }
                 self.retry.after(error);
@@ -183,6 +183,13 @@ impl Actor {
     async fn claim(&self) -> Result<Option<(SessionRecord, Lease)>, Error> {
         let Some((lease, epoch)) = self.core.membership.claim(&self.id).await? else { return Ok(None) };
         let found = self.core.stores.sessions.get(&self.id).await?;
+        if let Some(record) = &found
+            && self.core.agents.known(&record.agent).is_none()
+            && self.core.membership.is_shared()
+        {
+            // The one that had the session may have made its agent a moment ago.
+            self.core.agents.refresh().await?;
+        }
         Ok(found.map(|record| (SessionRecord { epoch, ..record }, lease)))
     }
 
@@ -386,7 +393,15 @@ impl Actor {
         let span = self.span(turn, &prepared, false);
         let drive = self.drive(state, steps, (prepared, Box::new(budgets)), accepted, running);
         let driven = drive.resume(&journal, messages, lost).instrument(span).await;
-        self.finish(state, &feed, driven).map(drop)
+        if self.finish(state, &feed, driven)? {
+            return Ok(());
+        }
+        let put_down = self.core.stores.turns.put_down(&self.id, state.record.epoch, turn).await;
+        if let Err(error) = put_down {
+            tracing::warn!(turn.id = %turn, %error, "a turn that a stop leaves counts as stalled");
+        }
+        // It stands before whatever waits: nothing goes past it.
+        Err(shutting_down())
     }
 
     fn running(&self, turn: TurnId, prepared: &Prepared, feed: Feed, cancel: CancellationToken) -> Running {

@@ -11,7 +11,7 @@ use loom_base::{AgentId, Clock, Digest, ErrorCode, IdSource, Timestamp};
 use loom_fabric::Backends;
 use loom_llm::Providers;
 use loom_patterns::{Snapshot, Source};
-use loom_store::{AgentRecord, AgentSource, AgentStore};
+use loom_store::{AgentRecord, AgentSource, AgentStore, Hint, HintStore};
 use loom_tools::{Hook, Tool};
 
 use crate::build::{Built, Ingredients, build};
@@ -86,6 +86,7 @@ type Current = BTreeMap<AgentId, Arc<Agent>>;
 /// The agents there are.
 pub struct Agents {
     store: Arc<dyn AgentStore>,
+    hints: Arc<dyn HintStore>,
     providers: Arc<dyn Providers>,
     backends: Arc<dyn Backends>,
     patterns: Arc<dyn Source>,
@@ -103,6 +104,8 @@ pub struct Agents {
 pub struct AgentsParts {
     /// Where versions are kept.
     pub store: Arc<dyn AgentStore>,
+    /// Tells those that share the store of new versions.
+    pub hints: Arc<dyn HintStore>,
     /// The model providers that definitions name.
     pub providers: Arc<dyn Providers>,
     /// The backends that definitions name.
@@ -135,6 +138,7 @@ impl Agents {
         }
         Ok(Self {
             store: parts.store,
+            hints: parts.hints,
             providers: parts.providers,
             backends: parts.backends,
             patterns: parts.patterns,
@@ -281,6 +285,7 @@ impl Agents {
         let mut current = Current::clone(&self.current.load());
         current.remove(id);
         self.current.store(Arc::new(current));
+        self.tell().await;
         Ok(())
     }
 
@@ -368,12 +373,34 @@ impl Agents {
         }
         let agent = from_parts(&record, definition);
         agent.built.store(Some(Arc::new(built)));
+        self.tell().await;
         Ok(self.swap(agent))
     }
 
-    /// Takes in what others that share the store have made of the agents.
+    /// Tells the others that there is something to take in. They look now and then anyhow.
+    async fn tell(&self) {
+        if let Err(error) = self.hints.give(Hint::Agents).await {
+            tracing::warn!(%error, "the others are not told at once that an agent has changed");
+        }
+    }
+
+    /// Takes in what others that share the store have made of the agents: new ones, new versions, and those that were
+    /// removed.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        let _writing = self.writing.lock().await;
+        self.catch_up().await
+    }
+
+    /// The same, by whoever is writing: what is here and not in the store was removed by another.
     async fn catch_up(&self) -> Result<(), Error> {
-        for record in self.store.list().await? {
+        let stored = self.store.list().await?;
+        let mut current = Current::clone(&self.current.load());
+        let before = current.len();
+        current.retain(|id, _| stored.iter().any(|record| record.id == *id));
+        if current.len() != before {
+            self.current.store(Arc::new(current));
+        }
+        for record in stored {
             if self.known(&record.id).is_some_and(|known| known.version >= record.version) {
                 continue;
             }

@@ -9,11 +9,12 @@ use loom_base::{Clock, ErrorCode, IdSource, NanoUsd};
 use loom_llm::{Catalog, LlmProvider, ModelInfo, Providers, Sampling, Usage};
 use loom_store::Stores;
 use loom_telemetry::Metrics;
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::budgets::Budgets;
 use crate::lease::Membership;
-use crate::{AgentDefinition, Agents, Error};
+use crate::{Agent, AgentDefinition, Agents, Error};
 
 /// Tokens generated for one answer at most, where neither agent nor configuration says.
 const DEFAULT_MAX_TOKENS: u32 = 4_096;
@@ -67,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) instance: String,
     /// What goes on beside the sessions, and is waited for at the end.
     pub(crate) tasks: TaskTracker,
+    /// Others that share the store may have left sessions to whoever wants them.
+    pub(crate) owners_changed: Notify,
 }
 
 /// The model that answers a turn.
@@ -95,6 +98,17 @@ impl Model {
 }
 
 impl Core {
+    /// The agent with that id or name, also one that another Loom on the same database has just made.
+    pub(crate) async fn agent(&self, id_or_name: &str) -> Result<Arc<Agent>, Error> {
+        match self.agents.get(id_or_name) {
+            Err(error) if error.code == ErrorCode::AgentNotFound && self.membership.is_shared() => {
+                self.agents.refresh().await?;
+                self.agents.get(id_or_name)
+            }
+            known => known,
+        }
+    }
+
     /// The model that `definition` asks for, completed by the configuration.
     pub(crate) fn model_of(&self, definition: &AgentDefinition) -> Result<Model, Error> {
         let choice = &definition.llm;

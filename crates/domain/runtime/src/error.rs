@@ -1,5 +1,6 @@
 //! How a request to the runtime fails.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use loom_agent::{BudgetScope, Failure, Limit, Measure};
@@ -16,12 +17,14 @@ pub struct Error {
     pub message: String,
     /// When another try makes sense, where known.
     pub retry_after: Option<Duration>,
+    /// Where the instance listens that holds what was asked for, when another one does. Nothing was done then.
+    pub holder: Option<Arc<str>>,
 }
 
 impl Error {
     /// An error of `code`.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None }
+        Self { code, message: message.into(), retry_after: None, holder: None }
     }
 
     /// No agent is called `name`; `known` are.
@@ -56,6 +59,15 @@ impl Error {
             "{effect} is no effect with an unknown outcome; `looms effect list` shows those there are"
         );
         Self::new(ErrorCode::EffectNotFound, message)
+    }
+
+    /// The call of `effect` may go on elsewhere for as long as `left`.
+    pub(crate) fn effect_may_run(effect: loom_base::EffectId, left: Duration) -> Self {
+        let message = format!(
+            "the server that had {effect} before may still be at it for {left:?}: say then that it did not happen, if it \
+             has not"
+        );
+        Self { retry_after: Some(left), ..Self::new(ErrorCode::EffectMayRun, message) }
     }
 
     /// No call that waits for an approval has this effect.
@@ -101,7 +113,11 @@ impl Error {
         };
         let message =
             format!("session {id} is held by {holder}; ask there, or here once that one has stopped");
-        Self { retry_after: Some(remaining), ..Self::new(ErrorCode::SessionElsewhere, message) }
+        Self {
+            retry_after: Some(remaining),
+            holder: Some(address).filter(|address| !address.is_empty()).map(Arc::from),
+            ..Self::new(ErrorCode::SessionElsewhere, message)
+        }
     }
 
     /// What is left of a budget does not cover the worst case of the next model call.
@@ -167,6 +183,6 @@ impl From<loom_store::Error> for Error {
 
 impl From<LlmError> for Error {
     fn from(error: LlmError) -> Self {
-        Self { code: error.class.code(), message: error.to_string(), retry_after: error.retry_after }
+        Self { retry_after: error.retry_after, ..Self::new(error.class.code(), error.to_string()) }
     }
 }

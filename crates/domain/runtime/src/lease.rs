@@ -11,10 +11,10 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use loom_base::{Clock, ErrorCode, IdSource, InstanceId, SessionId};
-use loom_store::{Claim, LeaseStore, Renewal};
+use loom_store::{Claim, Hint, HintStore, LeaseStore, Renewal, Stores};
 
-use crate::Error;
 use crate::budgets::Budgets;
+use crate::{Error, Peers};
 
 /// A hold is renewed so many times in its length, so that one renewal may fail.
 const RENEWALS: u32 = 3;
@@ -26,6 +26,7 @@ const NEVER: u64 = u64::MAX;
 /// The place of this Loom among those that share its store.
 pub(crate) struct Membership {
     store: Arc<dyn LeaseStore>,
+    hints: Arc<dyn HintStore>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     /// How long it may be silent.
@@ -33,6 +34,7 @@ pub(crate) struct Membership {
     /// Whether others may come.
     is_shared: bool,
     member: Mutex<Member>,
+    peers: Arc<Peers>,
 }
 
 struct Member {
@@ -92,15 +94,18 @@ impl Lease {
 impl Membership {
     /// Joins those that share the store.
     pub(crate) async fn join(
-        store: Arc<dyn LeaseStore>,
+        stores: &Stores,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
         length: Duration,
     ) -> Result<Self, Error> {
+        let (store, hints) = (Arc::clone(&stores.leases), Arc::clone(&stores.hints));
         let address = String::new();
         let term = begin(&*store, &*clock, &*ids, &address, length).await?;
         let is_shared = term.ends.load(Ordering::Acquire) != NEVER;
-        Ok(Self { store, clock, ids, length, is_shared, member: Mutex::new(Member { term, address }) })
+        let peers = Arc::new(Peers::new(term.instance));
+        let member = Mutex::new(Member { term, address });
+        Ok(Self { store, hints, clock, ids, length, is_shared, member, peers })
     }
 
     /// Tells the others where this one listens.
@@ -116,7 +121,8 @@ impl Membership {
         match self.store.claim(session, term.instance).await? {
             None => Ok(None),
             Some(Claim::Owned { epoch }) => Ok(Some((Lease { term, clock: Arc::clone(&self.clock) }, epoch))),
-            Some(Claim::Held { address, remaining }) => {
+            Some(Claim::Held { instance, address, remaining }) => {
+                self.peers.met(&address, instance);
                 Err(Error::session_elsewhere(session, &address, remaining))
             }
         }
@@ -133,6 +139,16 @@ impl Membership {
         let term = self.held().await?;
         let claimed = self.store.claim_unfinished(term.instance, most).await?;
         Ok(claimed.into_iter().map(|claimed| claimed.session).collect())
+    }
+
+    /// Those who share the store, as far as they were met; `None` where nobody else can come.
+    pub(crate) fn peers(&self) -> Option<Arc<Peers>> {
+        self.is_shared.then(|| Arc::clone(&self.peers))
+    }
+
+    /// Whether others may come.
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// How often the hold is renewed; `None` where it has no end, because nobody else can come.
@@ -160,7 +176,8 @@ impl Membership {
     pub(crate) async fn leave(&self) -> Result<(), Error> {
         let member = self.member.lock().await;
         member.term.over.cancel();
-        Ok(self.store.release(member.term.instance).await?)
+        self.store.release(member.term.instance).await?;
+        Ok(self.hints.give(Hint::Owners).await?)
     }
 
     /// The current term; renewed, or begun anew, when its time is over.
@@ -187,6 +204,7 @@ impl Membership {
                 member.term.over.cancel();
                 member.term =
                     begin(&*self.store, &*self.clock, &*self.ids, &member.address, self.length).await?;
+                self.peers.became(member.term.instance);
             }
         }
         Ok(())

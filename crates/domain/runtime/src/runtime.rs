@@ -10,13 +10,15 @@ use loom_patterns::Source;
 use loom_store::{BudgetKey, BudgetUsage, Removed, StoreStatus, Stores, TurnRecord};
 use loom_telemetry::Metrics;
 use loom_tools::{Hook, Tool};
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::budgets::Budgets;
 use crate::core::Core;
 use crate::lease::Membership;
+use crate::others;
 use crate::trace::Traces;
-use crate::{Agents, AgentsParts, Error, HookMaker, ModelDefaults, RuntimeLimits, Sessions, Upkeep};
+use crate::{Agents, AgentsParts, Error, HookMaker, ModelDefaults, Peers, RuntimeLimits, Sessions, Upkeep};
 
 /// What a runtime is made of.
 pub struct Parts {
@@ -65,6 +67,7 @@ impl Runtime {
     pub async fn new(parts: Parts) -> Result<Self, Error> {
         let agents = Agents::load(AgentsParts {
             store: Arc::clone(&parts.stores.agents),
+            hints: Arc::clone(&parts.stores.hints),
             providers: Arc::clone(&parts.providers),
             backends: parts.backends,
             patterns: parts.patterns,
@@ -78,13 +81,9 @@ impl Runtime {
         let agents = Arc::new(agents);
         let stores = parts.stores.clone();
         let traces = Traces::new(stores.clone());
-        let membership = Membership::join(
-            Arc::clone(&stores.leases),
-            Arc::clone(&parts.clock),
-            Arc::clone(&parts.ids),
-            parts.limits.lease,
-        )
-        .await?;
+        let membership =
+            Membership::join(&stores, Arc::clone(&parts.clock), Arc::clone(&parts.ids), parts.limits.lease)
+                .await?;
         let core = Core {
             stores: parts.stores,
             membership,
@@ -99,6 +98,7 @@ impl Runtime {
             metrics: parts.metrics,
             instance: parts.instance,
             tasks: TaskTracker::new(),
+            owners_changed: Notify::new(),
         };
         let core = Arc::new(core);
         Ok(Self { agents, sessions: Sessions::new(Arc::clone(&core)), traces, stores, core })
@@ -120,9 +120,21 @@ impl Runtime {
         async move { core.membership.keep(&core.budgets).await }
     }
 
+    /// Takes in what others that share the store do, as soon as they give a hint of it and now and then without. To be
+    /// spawned; returns at once where nobody else can come.
+    pub fn follow_others(&self) -> impl Future<Output = ()> + Send + use<> {
+        let core = Arc::clone(&self.core);
+        async move { others::follow(&core).await }
+    }
+
     /// Tells the others that share the store where this Loom listens.
     pub async fn announce(&self, address: String) -> Result<(), Error> {
         self.core.membership.announce(address).await
+    }
+
+    /// Those who share the store; `None` where nobody else can.
+    pub fn peers(&self) -> Option<Arc<Peers>> {
+        self.core.membership.peers()
     }
 
     /// Gives the sessions to the others that share the store. To be called after [`Sessions::shut_down`].

@@ -106,7 +106,7 @@ impl Sessions {
     pub async fn start(&self, request: TurnRequest) -> Result<Running, Error> {
         request.check()?;
         if let Some(agent) = &request.agent {
-            self.core.agents.get(agent)?;
+            self.core.agent(agent).await?;
         }
         let Some(key) = request.key.clone() else { return self.start_new(request).await };
         let principal = request.principal;
@@ -206,7 +206,7 @@ impl Sessions {
     /// Creates a session for an agent.
     pub async fn create(&self, draft: SessionDraft, principal: Principal) -> Result<SessionRecord, Error> {
         let agent = match &draft.agent {
-            Some(agent) => self.core.agents.get(agent)?,
+            Some(agent) => self.core.agent(agent).await?,
             None => self.core.agents.default_agent()?,
         };
         if !draft.backend.is_empty() && !agent.definition.backends.contains(&draft.backend) {

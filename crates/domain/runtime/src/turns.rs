@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom_access::Principal;
-use loom_agent::TurnConfig;
+use loom_agent::{Event, EventKind, Resolution, TurnConfig};
 use loom_base::{EffectId, ErrorCode, SessionId, TurnId};
 use loom_store::{IdempotencyKey, Journal, Listed, Page, UnfinishedTurn, WaitingCall, WaitingFor};
 use loom_tools::ToolSet;
@@ -14,12 +14,15 @@ use tokio_util::sync::CancellationToken;
 use crate::command::{Command, Reply};
 use crate::sessions::shutting_down;
 use crate::story::Story;
+use crate::tool_call::GRACE;
 use crate::{Cursor, Decision, Error, Feed, Running, Said, Sessions, restore};
 
 /// Turns that are taken up at a time after a start. One that waits for people lets the next go on.
 const TAKEN_UP_AT_ONCE: u32 = 64;
 /// How long a request can be sent again under its key.
 const KEYS_ARE_KEPT: Duration = Duration::from_hours(24);
+/// How long a tool of an agent may take that cannot be asked at the moment.
+const USUAL_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often older keys are removed.
 const KEYS_ARE_REMOVED: Duration = Duration::from_hours(1);
 
@@ -36,7 +39,10 @@ impl Sessions {
                 (Ok(found), _) if !found.is_empty() => self.wake(found, &places).await,
                 (Ok(_), None) => return Ok(()),
                 (Err(error), None) => return Err(error),
-                (Ok(_), Some(period)) => self.core.clock.sleep(period).await,
+                (Ok(_), Some(period)) => tokio::select! {
+                    () = self.core.clock.sleep(period) => {}
+                    () = self.core.owners_changed.notified() => {}
+                },
                 (Err(error), Some(period)) => {
                     tracing::warn!(%error, "unfinished turns were not found");
                     self.core.clock.sleep(period).await;
@@ -135,7 +141,29 @@ impl Sessions {
         principal: Principal,
     ) -> Result<(), Error> {
         let journal = self.journal_of(effect.turn, principal).await?;
+        if said.resolution == Resolution::DidNotHappen {
+            self.ensure_over(effect, &journal)?;
+        }
         self.ask(&journal.turn.session, |reply| Command::Resolve { effect, said, reply }).await
+    }
+
+    /// An error while a call may be at work where the turn was before: another server may have taken it from one that is
+    /// slow, and not gone. Its own time limit then ends the call there.
+    fn ensure_over(&self, effect: EffectId, journal: &Journal) -> Result<(), Error> {
+        if !self.core.membership.is_shared() || journal.turn.recoveries == 0 {
+            return Ok(());
+        }
+        let unknown = |event: &&Event| matches!(event.kind, EventKind::ToolUnknown { effect: of } if of == effect.number);
+        let Some(unknown) = journal.events.iter().find(unknown) else { return Ok(()) };
+        let agent = self.core.agents.known(&journal.turn.accepted.agent);
+        let built = agent.and_then(|agent| self.core.agents.built(&agent).ok());
+        let longest = built.and_then(|built| built.tools.iter().map(|tool| tool.spec().timeout).max());
+        let limit = longest.unwrap_or(USUAL_TIMEOUT) + GRACE;
+        let since = self.core.clock.now().since(unknown.at);
+        match limit.checked_sub(since).filter(|left| !left.is_zero()) {
+            None => Ok(()),
+            Some(left) => Err(Error::effect_may_run(effect, left)),
+        }
     }
 
     /// Approves a call that waits for it, or refuses it.

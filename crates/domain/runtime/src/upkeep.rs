@@ -2,15 +2,18 @@
 //!
 //! It works on the stores alone, so that it can be done with a server and without one.
 
+mod transfer;
 mod verify;
 
+use std::io::BufRead;
 use std::path::Path;
 use std::time::Duration;
 
 use loom_base::{ErrorCode, SessionId, Timestamp};
-use loom_store::{Removed, Shrunk, StoreCounts, StoreStatus, Stores};
+use loom_store::{Migrated, Removed, Shrunk, StoreCounts, StoreStatus, Stores};
 
 use crate::Error;
+pub use transfer::{Export, Moved, TableCount};
 pub use verify::{Verified, Violation};
 
 /// Sessions removed in one transaction: few, because turns wait behind it.
@@ -58,6 +61,24 @@ impl<'a> Upkeep<'a> {
             }
             other => other.into(),
         })
+    }
+
+    /// Brings the schema up to date. Opening the store has done so already: this says what there was to do.
+    pub async fn migrate(&self) -> Result<Migrated, Error> {
+        Ok(self.stores.transfer.migrate().await?)
+    }
+
+    /// All that is stored, as it is now, as a file that any store can be filled with.
+    pub async fn export(&self) -> Result<Export, Error> {
+        let migration = self.stores.health.status().await?.migration;
+        Export::begin(&*self.stores.transfer, migration).await
+    }
+
+    /// Fills the store, which must be empty, with what the file of an export holds: all of it, or nothing when anything is
+    /// wrong with it.
+    pub async fn import(&self, file: &mut (dyn BufRead + Send)) -> Result<Moved, Error> {
+        let migration = self.stores.health.status().await?.migration;
+        transfer::import(&self.stores.transfer, migration, file).await
     }
 
     /// Gives the room of what was removed back to the file system. Turns wait meanwhile.

@@ -12,7 +12,7 @@ use loom_embed::{FunctionTool, Loom, SystemIds};
 use loom_testkit::{ManualClock, PostgresSchema};
 use serde_json::json;
 
-use crate::setup::{PATIENCE, agent};
+use crate::setup::{PATIENCE, agent, until};
 
 /// Asks for a tool: at once, or later than the hold of a silent instance lasts.
 const PAYS: &str = "
@@ -26,13 +26,25 @@ default: { text: fine }
 
 /// A Loom on `schema`, with a tool that has an effect and counts how often it runs.
 async fn paying(schema: &PostgresSchema, clock: &Arc<ManualClock>) -> (Loom, Arc<AtomicU32>) {
+    paying_after(schema, clock, Duration::ZERO).await
+}
+
+/// The same, whose tool takes its time.
+async fn paying_after(
+    schema: &PostgresSchema,
+    clock: &Arc<ManualClock>,
+    pause: Duration,
+) -> (Loom, Arc<AtomicU32>) {
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
     let provider = MockProvider::new(Script::parse(PAYS).unwrap(), Arc::clone(&clock));
     let paid = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&paid);
     let pay = FunctionTool::new("pay", "Pays.", json!({ "type": "object" }), move |_| {
         count.fetch_add(1, Ordering::SeqCst);
-        async { Ok(json!({})) }
+        async move {
+            tokio::time::sleep(pause).await;
+            Ok(json!({}))
+        }
     })
     .effect(EffectClass::Idempotent);
     let loom = Loom::builder()
@@ -80,6 +92,35 @@ async fn a_call_with_an_effect_does_not_start_when_the_hold_could_not_be_renewed
         assert_eq!(running.end().await.unwrap().text, "fine");
         assert_eq!(paid.load(Ordering::SeqCst), 1, "the turn went on first, where it had been left");
         loom.close(PATIENCE).await;
+    };
+    PostgresSchema::lend("embed", test).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_is_not_accepted_behind_a_turn_that_a_stop_leaves_unfinished() {
+    let test = |schema: PostgresSchema| async move {
+        let clock = Arc::new(ManualClock::default());
+        let (loom, paid) = paying_after(&schema, &clock, Duration::from_hours(1)).await;
+        let held = schema.hold("SELECT FROM instances FOR UPDATE").await.unwrap();
+        let running = loom.start(TurnRequest::new("pay later")).await.unwrap();
+        let session = running.session.clone();
+        in_time(&clock, running.end()).await.unwrap_err();
+        drop(held);
+        let waiting = loom.start(TurnRequest::new("hello").in_session(session.clone()));
+        let stopping = async {
+            until("the turn before it has gone on", async || {
+                (paid.load(Ordering::SeqCst) == 1).then_some(())
+            })
+            .await;
+            in_time(&clock, loom.runtime().sessions().shut_down(Duration::ZERO)).await;
+        };
+        let (refused, ()) = tokio::join!(waiting, stopping);
+        assert_eq!(refused.unwrap_err().code, ErrorCode::ShuttingDown);
+        loom.close(Duration::ZERO).await;
+        let (other, _) = paying(&schema, &clock).await;
+        let running = other.start(TurnRequest::new("hello").in_session(session)).await.unwrap();
+        assert_eq!(running.end().await.unwrap().text, "fine");
+        other.close(PATIENCE).await;
     };
     PostgresSchema::lend("embed", test).await.unwrap();
 }

@@ -15,6 +15,7 @@ use loom_embed::runtime::{
 use loom_embed::tools::{EffectClass, Tool, ToolContext, ToolError, ToolOutput};
 use loom_embed::{FunctionTool, Loom, SystemClock};
 use loom_store::{IdempotencyKey, Page, RequestKey, Waiting, WaitingCall, WaitingFor};
+use loom_testkit::tamper;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -402,6 +403,9 @@ async fn a_turn_that_gets_no_further_is_quarantined_and_can_be_cancelled() {
         let page = loom.runtime().sessions().unfinished(ME, Page::new(0, 0)).await.unwrap();
         assert_eq!((page.items[0].recoveries, page.items[0].stalled), (attempt, attempt));
         loom.close(Duration::ZERO).await;
+        // As a kill leaves it: a stop that was asked for counts back.
+        let killed = "UPDATE turns SET stalled = stalled + 1".to_owned();
+        tamper(&folder.path().join("loom.db"), &[killed]).await.unwrap();
     }
     let last = start().await;
     let refused = last.start(TurnRequest::new("hello").in_session(running.session.clone())).await;

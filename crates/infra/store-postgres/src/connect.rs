@@ -20,6 +20,8 @@ const IDLE_LIMIT: Duration = Duration::from_secs(4);
 const MIGRATION_WAIT: Duration = Duration::from_mins(1);
 /// Connections that write spans.
 const SPAN_CONNECTIONS: u32 = 2;
+/// Connections for hints: one listens, one speaks.
+const HINT_CONNECTIONS: u32 = 2;
 
 /// Begins a transaction that sees the database as it is at its first read, whatever is committed meanwhile.
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
@@ -123,6 +125,11 @@ impl Settings {
     /// The connection by which an instance says that it is alive, whatever the others wait for.
     pub(crate) fn heartbeat(&self) -> Pool {
         self.pool(1, self.limited().options([("lock_timeout", milliseconds(self.lock_wait))]))
+    }
+
+    /// The connections by which Looms tell each other that something has changed.
+    pub(crate) fn hints(&self) -> Pool {
+        self.pool(HINT_CONNECTIONS, self.limited())
     }
 
     fn pool(&self, most: u32, options: PgConnectOptions) -> Pool {

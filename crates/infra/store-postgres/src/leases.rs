@@ -162,6 +162,7 @@ impl Write<PgConnection> for ClaimOne {
 
 fn held(holder: &Row<'_>) -> Result<Claim, Error> {
     Ok(Claim::Held {
+        instance: holder.parse("id")?,
         address: holder.text("address")?,
         remaining: Duration::from_micros(holder.number("remaining")?),
     })

@@ -93,3 +93,33 @@ impl Write<PgConnection> for Recover {
         Some(&self.session)
     }
 }
+
+/// Counts back that a turn was taken up.
+pub(crate) struct PutDown {
+    pub(crate) session: SessionId,
+    pub(crate) epoch: u64,
+    pub(crate) turn: TurnId,
+}
+
+#[async_trait]
+impl Write<PgConnection> for PutDown {
+    type Reply = ();
+
+    async fn write(&self, connection: &mut PgConnection) -> Result<Result<(), Error>, Failure> {
+        let update = "
+            UPDATE turns SET stalled = greatest(stalled - 1, 0)
+            WHERE id = $1 AND session_id = $2 AND ended_at IS NULL
+              AND (SELECT epoch FROM sessions WHERE id = turns.session_id) = $3";
+        sqlx::query(update)
+            .bind(self.turn.to_string())
+            .bind(self.session.as_str())
+            .bind(i64::try_from(self.epoch).unwrap_or(i64::MAX))
+            .execute(connection)
+            .await?;
+        Ok(Ok(()))
+    }
+
+    fn session(&self) -> Option<&SessionId> {
+        Some(&self.session)
+    }
+}

@@ -8,17 +8,32 @@ use sqlx::{Connection as _, PgConnection};
 use crate::connect::Settings;
 use crate::error::unavailable;
 
-/// Applies what is missing, under an advisory lock that others who open the database wait for.
-pub(crate) async fn prepare(settings: &Settings) -> Result<(), Error> {
+/// Applies what is missing, under an advisory lock that others who open the database wait for. The number of the newest
+/// migration that was applied before; 0 when none was.
+pub(crate) async fn prepare(settings: &Settings) -> Result<i64, Error> {
     let mut connection = settings.migrator().await.map_err(|error| unavailable(&error))?;
     refuse_encoding(&mut connection).await?;
     refuse_newer(&mut connection).await?;
+    let found = newest(&mut connection).await?;
     // `run` takes `Acquire`, which makes this future one that cannot be spawned.
     POSTGRES.run_direct(None, &mut connection, false).await.map_err(failed)?;
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "the connection of the migrations did not close cleanly");
     }
-    Ok(())
+    Ok(found)
+}
+
+/// The number of the newest migration that is applied; 0 when none is.
+pub(crate) async fn newest(connection: &mut PgConnection) -> Result<i64, Error> {
+    let is_there: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| unavailable(&error))?;
+    if !is_there {
+        return Ok(0);
+    }
+    let newest = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
+    sqlx::query_scalar(newest).fetch_one(connection).await.map_err(|error| unavailable(&error))
 }
 
 /// Messages may hold any character, which only one encoding can.

@@ -11,7 +11,10 @@ use tokio::task::JoinHandle;
 use crate::connect::{Pool, Settings};
 use crate::error::unavailable;
 use crate::writer::{Postgres, Queue, Writer};
-use crate::{agents, budgets, health, leases, messages, schema, search, sessions, spans, turns, upkeep};
+use crate::{
+    agents, budgets, health, hints, leases, messages, schema, search, sessions, spans, transfer, turns,
+    upkeep,
+};
 
 /// Where the store is, and how much it may use.
 #[derive(Clone)]
@@ -21,7 +24,8 @@ pub struct Options {
     ///
     /// [parameters]: https://docs.rs/sqlx/0.9.0/sqlx/postgres/struct.PgConnectOptions.html
     pub url: Secret,
-    /// Connections that read, at most. Two more write spans, one says that we are alive, and one writes everything else.
+    /// Connections that read, at most. Two more write spans, one says that we are alive, two are for
+    /// what others say and are told, and one writes everything else.
     pub readers: u32,
     /// Spans kept; the oldest beyond them go.
     pub kept_spans: u32,
@@ -58,6 +62,7 @@ pub struct PostgresStore {
     reads: Pool,
     spans: Pool,
     heartbeat: Pool,
+    hints: Pool,
     clock: Arc<dyn Clock>,
     writer: JoinHandle<Postgres>,
 }
@@ -69,10 +74,12 @@ impl PostgresStore {
     /// [`Error::TooNew`] when a newer Loom has changed the schema.
     pub async fn open(options: Options) -> Result<Self, Error> {
         let settings = Settings::new(&options)?;
-        schema::prepare(&settings).await?;
+        let found = schema::prepare(&settings).await?;
         let connection = settings.writer().await.map_err(|error| unavailable(&error))?;
         let (reads, spans, heartbeat) =
             (settings.readers(options.readers), settings.spans(), settings.heartbeat());
+        let hints = settings.hints();
+        let transfer = transfer::Transfer::new(reads.clone(), settings.clone(), found);
         let (queue, writer) = Writer::new(Postgres::new(settings), connection);
         let clock = options.clock;
         let stores = Stores {
@@ -83,10 +90,12 @@ impl PostgresStore {
             spans: Arc::new(spans::Spans::new(spans.clone(), options.kept_spans)),
             leases: Arc::new(leases::Leases::new(queue.clone(), heartbeat.clone())),
             budgets: Arc::new(budgets::Budgets::new(queue.clone(), reads.clone())),
+            hints: Arc::new(hints::Notices::new(hints.clone())),
             health: Arc::new(health::Health::new(queue.clone(), reads.clone(), Arc::clone(&clock))),
+            transfer: Arc::new(transfer),
             upkeep: Arc::new(upkeep::Upkeep::new(queue.clone(), reads.clone())),
         };
-        Ok(Self { stores, queue, reads, spans, heartbeat, clock, writer: tokio::spawn(writer.run()) })
+        Ok(Self { stores, queue, reads, spans, heartbeat, hints, clock, writer: tokio::spawn(writer.run()) })
     }
 
     /// The stores.
@@ -110,6 +119,7 @@ impl PostgresStore {
         self.reads.connections().close().await;
         self.spans.connections().close().await;
         self.heartbeat.connections().close().await;
+        self.hints.connections().close().await;
         self.queue.close();
         if let Err(error) = self.writer.await {
             tracing::error!(%error, "the writer did not end by itself");

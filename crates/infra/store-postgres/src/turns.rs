@@ -128,6 +128,10 @@ impl TurnStore for Turns {
         self.queue.write(recovery::Recover { session: session.clone(), epoch, turn }).await
     }
 
+    async fn put_down(&self, session: &SessionId, epoch: u64, turn: TurnId) -> Result<(), Error> {
+        self.queue.write(recovery::PutDown { session: session.clone(), epoch, turn }).await
+    }
+
     async fn waiting(
         &self,
         what: WaitingFor,

@@ -10,6 +10,7 @@ mod index;
 pub mod records;
 mod row;
 pub mod text;
+pub mod transfer;
 mod writer;
 
 pub use engine::{Engine, Patience};

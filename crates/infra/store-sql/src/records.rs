@@ -5,9 +5,9 @@ use std::time::Duration;
 use loom_agent::{Amounts, Spent};
 use loom_base::{CallId, Digest, TurnId};
 use loom_store::{
-    AgentRecord, AgentSource, CallStart, Error, Forkable, Listed, MessageRecord, NewMessage, NewTurn, BudgetUsage,
-    SessionRecord, SessionTotals, SpanRecord, ToolCallRecord, TurnEnd, TurnRecord, UnfinishedTurn, Waiting,
-    WaitingCall, WaitingFor,
+    AgentRecord, AgentSource, BudgetUsage, CallStart, Error, Forkable, Listed, MessageRecord, NewMessage,
+    NewTurn, SessionRecord, SessionTotals, SpanRecord, ToolCallRecord, TurnEnd, TurnRecord, UnfinishedTurn,
+    Waiting, WaitingCall, WaitingFor,
 };
 
 use crate::{Columns, Row};

@@ -87,3 +87,29 @@ impl Write<SqliteConnection> for Recover {
         })
     }
 }
+
+/// Counts back that a turn was taken up.
+pub(crate) struct PutDown {
+    pub(crate) session: SessionId,
+    pub(crate) epoch: u64,
+    pub(crate) turn: TurnId,
+}
+
+#[async_trait]
+impl Write<SqliteConnection> for PutDown {
+    type Reply = ();
+
+    async fn write(&self, connection: &mut SqliteConnection) -> Result<Result<(), Error>, Failure> {
+        let update = "
+            UPDATE turns SET stalled = max(stalled - 1, 0)
+            WHERE id = ? AND session_id = ? AND ended_at IS NULL
+              AND (SELECT epoch FROM sessions WHERE id = turns.session_id) = ?";
+        sqlx::query(update)
+            .bind(self.turn.to_string())
+            .bind(self.session.as_str())
+            .bind(i64::try_from(self.epoch).unwrap_or(i64::MAX))
+            .execute(connection)
+            .await?;
+        Ok(Ok(()))
+    }
+}

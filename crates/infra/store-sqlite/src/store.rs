@@ -16,7 +16,10 @@ use crate::directory::{Directory, LOCK_FILE};
 use crate::error::unavailable;
 use crate::mark::ours;
 use crate::writer::{LimitSize, Queue, SizeLimit, Sqlite, Writer};
-use crate::{agents, budgets, connect, health, leases, messages, search, sessions, spans, turns, upkeep};
+use crate::{
+    agents, budgets, connect, health, hints, leases, messages, search, sessions, spans, transfer, turns,
+    upkeep,
+};
 
 pub(crate) const DATABASE: &str = "loom.db";
 const SPANS: &str = "spans.db";
@@ -77,6 +80,7 @@ impl SqliteStore {
         }
         let mut connection = connect::writer(&main).await.map_err(|error| unavailable(&error))?;
         refuse_newer(&mut connection).await?;
+        let found = newest(&mut connection).await?;
         let conversations = async {
             migrate(&mut connection, &loom_migrations::SQLITE, &main.path).await?;
             connect::readers(&main, options.readers).await.map_err(|error| unavailable(&error))
@@ -94,12 +98,14 @@ impl SqliteStore {
             spans: Arc::new(spans::Spans::new(spans.clone(), options.kept_spans)),
             leases: Arc::new(leases::Leases::new(queue.clone(), reads.clone())),
             budgets: Arc::new(budgets::Budgets::new(queue.clone(), reads.clone())),
+            hints: Arc::new(hints::Nobody),
             health: Arc::new(health::Health::new(
                 queue.clone(),
                 reads.clone(),
                 databases.clone(),
                 Arc::clone(&options.clock),
             )),
+            transfer: Arc::new(transfer::Transfer::new(reads.clone(), copied.clone(), found)),
             upkeep: Arc::new(upkeep::Upkeep::new(queue.clone(), reads.clone(), copied)),
         };
         let clock = options.clock;
@@ -177,6 +183,20 @@ async fn open_spans(settings: &Settings) -> Result<SqlitePool, Error> {
     Ok(spans)
 }
 
+/// The number of the newest migration that is applied; 0 when none is.
+pub(crate) async fn newest(connection: &mut SqliteConnection) -> Result<i64, Error> {
+    let is_there: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|error| unavailable(&error))?;
+    if is_there == 0 {
+        return Ok(0);
+    }
+    let newest = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
+    sqlx::query_scalar(newest).fetch_one(connection).await.map_err(|error| unavailable(&error))
+}
+
 /// A newer schema is refused, and so is one that says it needs a newer binary.
 pub(crate) async fn refuse_newer(connection: &mut SqliteConnection) -> Result<(), Error> {
     let known = loom_migrations::newest(&loom_migrations::SQLITE);
@@ -194,7 +214,11 @@ pub(crate) async fn refuse_newer(connection: &mut SqliteConnection) -> Result<()
     if found > known { Err(Error::TooNew { found, known }) } else { Ok(()) }
 }
 
-async fn migrate(connection: &mut SqliteConnection, migrator: &Migrator, path: &Path) -> Result<(), Error> {
+pub(crate) async fn migrate(
+    connection: &mut SqliteConnection,
+    migrator: &Migrator,
+    path: &Path,
+) -> Result<(), Error> {
     // `run` takes `Acquire`, which makes this future one that cannot be spawned.
     migrator.run_direct(None, connection, false).await.map_err(|error| match error {
         MigrateError::VersionMissing(found) => {

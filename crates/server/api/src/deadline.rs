@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use loom_base::ErrorCode;
 use tonic::metadata::MetadataMap;
 
@@ -27,6 +27,15 @@ pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Option<Duration>, Fail
         .with("header", GRPC_TIMEOUT)
     };
     parse(value.as_bytes()).ok_or_else(invalid).map(Some)
+}
+
+/// The time that is `left`, as the protocol writes it. Rounded up: what is left of a millisecond is not nothing.
+pub(crate) fn header(left: Duration) -> HeaderValue {
+    const MOST_DIGITS: u128 = 99_999_999;
+    let (millis, seconds) =
+        (left.as_nanos().div_ceil(1_000_000), u128::from(left.as_secs()).min(MOST_DIGITS));
+    let text = if millis <= MOST_DIGITS { format!("{millis}m") } else { format!("{seconds}S") };
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("0m"))
 }
 
 pub(crate) fn exceeded(limit: Duration) -> Failure {
@@ -54,6 +63,17 @@ fn parse(value: &[u8]) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_reads_back_as_no_less() {
+        for left in
+            [Duration::ZERO, Duration::from_micros(1), Duration::from_secs(7), Duration::from_hours(99)]
+        {
+            let read = parse(header(left).as_bytes()).unwrap();
+            assert!(read >= left && read <= left + Duration::from_secs(1), "{left:?} {read:?}");
+        }
+        assert_eq!(header(Duration::MAX), "99999999S");
+    }
 
     #[test]
     fn reads_the_units_of_the_protocol_and_nothing_else() {

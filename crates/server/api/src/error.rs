@@ -35,6 +35,9 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// The fact where the server listens that has what was asked for.
+    pub(crate) const HOLDER: &str = "holder";
+
     /// A failure without facts.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), metadata: BTreeMap::new(), retry_after: None }

@@ -14,6 +14,7 @@ use http::{HeaderValue, Method};
 use loom_access::Authorizer;
 use loom_base::IdSource;
 use loom_proto::v1::loom_service_server::{LoomService, LoomServiceServer};
+use loom_runtime::Peers;
 use loom_telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -59,6 +60,8 @@ pub struct Options {
     pub metrics: Arc<Metrics>,
     /// The longest silence of an event stream.
     pub heartbeat: Duration,
+    /// The other servers, where several share a store: what one of them works on is sent on to it.
+    pub peers: Option<Arc<Peers>>,
 }
 
 impl Options {
@@ -117,6 +120,10 @@ impl Server {
             options.metrics.clone(),
             closing.clone(),
         );
+        let stack = match &options.peers {
+            Some(peers) => stack.forwarding(Arc::clone(peers)),
+            None => stack,
+        };
         let pool = loom_proto::descriptor_pool();
         let gateway = Gateway::new(pool, stack.clone(), options)?;
         let ready = options.ready.clone();

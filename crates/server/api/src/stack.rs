@@ -1,5 +1,6 @@
 //! The one stack of checks around the services, the same for every door.
 
+mod forward;
 mod frames;
 mod tail;
 
@@ -14,6 +15,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use loom_access::{Action, Authorizer, Decision, Principal, Resource, ResourceKind};
 use loom_base::{ErrorCode, IdSource};
+use loom_runtime::Peers;
 use loom_telemetry::Metrics;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +29,7 @@ use crate::measure::Measured;
 use crate::request::{self, REQUEST_ID, RequestId};
 use crate::taker::Claim;
 use crate::{Failure, Limits, deadline};
+use forward::Forward;
 use frames::FrameGuard;
 pub(crate) use frames::{FRAME_HEADER_BYTES, too_large};
 use tail::Tail;
@@ -51,6 +54,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub struct Stack {
     routes: Routes,
     rules: Arc<Rules>,
+    /// The other servers, where there can be some.
+    forward: Option<Arc<Forward>>,
 }
 
 struct Rules {
@@ -77,7 +82,13 @@ impl Stack {
     ) -> Self {
         let slots = Arc::new(Semaphore::new(limits.concurrent_requests.min(Semaphore::MAX_PERMITS)));
         let rules = Rules { limits, authorizer, ids, metrics, slots, streams: streams(), closing };
-        Self { routes: routes.prepare(), rules: Arc::new(rules) }
+        Self { routes: routes.prepare(), rules: Arc::new(rules), forward: None }
+    }
+
+    /// Sends a call whose session one of `peers` works on to that one.
+    #[must_use]
+    pub fn forwarding(self, peers: Arc<Peers>) -> Self {
+        Self { forward: Some(Arc::new(Forward::new(peers))), ..self }
     }
 }
 
@@ -102,6 +113,7 @@ impl Service<Request<Body>> for Stack {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let rules = Arc::clone(&self.rules);
         let routes = self.routes.clone();
+        let forward = self.forward.clone();
         let known = request.extensions().get::<RequestId>().cloned();
         let id = known.unwrap_or_else(|| RequestId::of(request.headers(), rules.ids.as_ref()));
         request.extensions_mut().insert(id.clone());
@@ -109,7 +121,7 @@ impl Service<Request<Body>> for Stack {
         let measured = begun.unwrap_or_else(|| Measured::begin(&rules.metrics, request.uri().path()));
         let span = tracing::info_span!("rpc", rpc.path = request.uri().path(), request.id = id.as_str());
         let answer = async move {
-            let mut response = match rules.answer(routes, request, measured.clone()).await {
+            let mut response = match rules.answer(routes, forward, request, measured.clone()).await {
                 Ok(response) => response,
                 Err(failure) => Status::from(failure).into_http(),
             };
@@ -128,11 +140,15 @@ impl Service<Request<Body>> for Stack {
 impl Rules {
     async fn answer(
         &self,
-        mut routes: Routes,
-        call: Request<Body>,
+        routes: Routes,
+        forward: Option<Arc<Forward>>,
+        mut call: Request<Body>,
         measured: Measured,
     ) -> Result<Response<Body>, Failure> {
         request::check_size(call.headers(), self.limits.header_bytes)?;
+        if let Some(forward) = &forward {
+            forward.receive(&mut call)?;
+        }
         self.authorize(&call)?;
         let claim = call.extensions().get::<Claim>().cloned().unwrap_or_default();
         let held = claim.hold(self.slot(call.uri().path())?);
@@ -148,16 +164,13 @@ impl Rules {
         let end = limit.map(|limit| (limit, tokio::time::Instant::now() + limit + last_words));
 
         let call = call.map(|body| Body::new(FrameGuard::new(body, self.limits.message_bytes)));
-        let answer = routes.call(call);
-        let outcome = match end {
+        let asked_until = asked.map(|asked| tokio::time::Instant::now() + asked);
+        let answer = perform(routes, forward.filter(|_| is_loom), call, asked_until);
+        let response = match end {
             Some((limit, at)) => {
                 tokio::time::timeout_at(at, answer).await.map_err(|_| deadline::exceeded(limit))?
             }
             None => answer.await,
-        };
-        let response = match outcome {
-            Ok(response) => response,
-            Err(never) => match never {},
         };
         if is_loom && let Some(failure) = unreadable(&response) {
             return Err(failure);
@@ -238,6 +251,27 @@ impl Rules {
             }
         }
         .boxed()
+    }
+}
+
+/// What the services answer; or, where another server has the session, that server.
+async fn perform(
+    mut routes: Routes,
+    forward: Option<Arc<Forward>>,
+    call: Request<Body>,
+    asked_until: Option<tokio::time::Instant>,
+) -> Response<Body> {
+    let (call, copy) = match &forward {
+        Some(_) => Forward::keep(call),
+        None => (call, None),
+    };
+    let response = match routes.call(call).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    match forward.zip(copy) {
+        Some((forward, copy)) => forward.on(copy, response, asked_until).await,
+        None => response,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use loom_proto::v1::{
-    BackUpStoreResponse, CleanUpStoreResponse, DescribeStoreResponse, StorageBackendType, StoreViolation,
-    VacuumStoreResponse, VerifyStoreResponse,
+    BackUpStoreResponse, CleanUpStoreResponse, DescribeStoreResponse, MigrateStoreResponse,
+    StorageBackendType, StoreViolation, VacuumStoreResponse, VerifyStoreResponse,
 };
 use loom_runtime::{Error, StoreFacts, Upkeep, Verified, Violation};
 use loom_store::{Removed, StoreKind};
@@ -57,6 +57,12 @@ pub async fn verify(upkeep: &Upkeep<'_>) -> Result<VerifyStoreResponse, Error> {
 pub async fn back_up(upkeep: &Upkeep<'_>, file: &Path) -> Result<BackUpStoreResponse, Error> {
     let bytes = upkeep.back_up(file).await?;
     Ok(BackUpStoreResponse { path: file.display().to_string(), bytes: long(bytes) })
+}
+
+/// Brings the schema up to date.
+pub async fn migrate(upkeep: &Upkeep<'_>) -> Result<MigrateStoreResponse, Error> {
+    let migrated = upkeep.migrate().await?;
+    Ok(MigrateStoreResponse { before: migrated.before, after: migrated.after })
 }
 
 /// Gives room back to the file system.

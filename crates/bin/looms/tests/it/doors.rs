@@ -41,10 +41,11 @@ const ROUTES: [(&str, Method, &str); 33] = [
     ("DescribeStore", Method::GET, "/v1/store"),
     ("VerifyStore", Method::POST, "/v1/store:verify"),
     ("BackUpStore", Method::POST, "/v1/store:backup"),
+    ("MigrateStore", Method::POST, "/v1/store:migrate"),
     ("VacuumStore", Method::POST, "/v1/store:vacuum"),
     ("CleanUpStore", Method::POST, "/v1/store:cleanup"),
 ];
-const STREAMS: [&str; 4] = ["ReplaySession", "StreamChat", "StreamTurn", "StreamWeave"];
+const STREAMS: [&str; 5] = ["ExportStore", "ReplaySession", "StreamChat", "StreamTurn", "StreamWeave"];
 
 /// A way in.
 pub(crate) enum Door {

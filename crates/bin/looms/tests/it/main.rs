@@ -13,6 +13,7 @@ mod command_line;
 mod doors;
 #[cfg(not(feature = "failpoints"))]
 mod fail_points;
+mod forwarding;
 mod home;
 mod hooks;
 mod http;
@@ -24,6 +25,7 @@ mod replaying;
 mod request_fields;
 mod restarts;
 mod resuming;
+mod rolling;
 mod rpcs;
 #[allow(dead_code, reason = "the tests of the hooks use all of it")]
 #[path = "../../../../infra/hooks/tests/it/service.rs"]
@@ -33,3 +35,4 @@ mod sharing;
 mod shop;
 mod store;
 mod streaming;
+mod transfers;

@@ -49,6 +49,14 @@ impl Serving {
         Self::start_at(home, ports).await.unwrap_or_else(|_| panic!("its ports were taken meanwhile"))
     }
 
+    /// Asks it to stop, and starts it again on the same data and ports.
+    pub(crate) async fn restart(self) -> Self {
+        let ports = [self.grpc.port(), self.http.address.port()];
+        let (home, said) = self.stop().await;
+        assert_eq!(said.code, 0, "{}", said.err);
+        Self::start_at(home, ports).await.unwrap_or_else(|_| panic!("its ports were taken meanwhile"))
+    }
+
     /// Gives the folder back when another process has one of the ports.
     async fn start_at(home: Home, ports: [u16; 2]) -> Result<Self, Home> {
         let [grpc, http] = ports;

@@ -1,4 +1,4 @@
-//! Commands about the store. Each can ask a server; all but `restore` do the same to a store that no server uses.
+//! Commands about the store. Each can ask a server; all but `restore` and `import` do the same to a store that no server uses.
 
 use std::path::PathBuf;
 
@@ -62,6 +62,18 @@ pub enum DbCommand {
     /// Put a backup in the place of the store, and keep what was there beside it; not with a server
     Restore {
         /// The backup; it stays as it is
+        file: PathBuf,
+    },
+    /// Bring the schema up to date, as starting a server does, and say from where
+    Migrate,
+    /// Write all that is stored to a new file, from which a store of any kind can be filled
+    Export {
+        /// The new file, here, also with a server
+        file: PathBuf,
+    },
+    /// Fill a new, empty store with what a file of `export` holds, all of it or nothing; not with a server
+    Import {
+        /// The file; it stays as it is
         file: PathBuf,
     },
     /// Give the room of what was removed back to the file system; turns wait meanwhile

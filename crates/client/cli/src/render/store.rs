@@ -15,6 +15,30 @@ pub(crate) fn answer(answer: &StoreAnswer, style: Style, out: &mut dyn Write) ->
         StoreAnswer::BackedUp(answer) => {
             writeln!(out, "{} has a copy of the store, {} bytes", clean_line(&answer.path), answer.bytes)
         }
+        StoreAnswer::Migrated(answer) if answer.before == answer.after => {
+            writeln!(out, "the schema is at migration {}, the newest", answer.after)
+        }
+        StoreAnswer::Migrated(answer) => {
+            writeln!(out, "the schema was at migration {} and is at {}", answer.before, answer.after)
+        }
+        StoreAnswer::Exported(answer) => writeln!(
+            out,
+            "{} has all of the store: {} rows, {} bytes, digest {}",
+            clean_line(&answer.path.display().to_string()),
+            answer.rows,
+            answer.bytes,
+            clean_line(&answer.digest)
+        ),
+        StoreAnswer::Imported(answer) => {
+            for (table, rows) in &answer.tables {
+                writeln!(out, "{rows:>9} {table}")?;
+            }
+            writeln!(
+                out,
+                "all of it is stored, and is what the file says: digest {}",
+                clean_line(&answer.digest)
+            )
+        }
         StoreAnswer::Vacuumed(answer) => {
             writeln!(out, "the store had {} bytes and has {}", answer.bytes_before, answer.bytes_after)
         }

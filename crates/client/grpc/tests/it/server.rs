@@ -124,6 +124,7 @@ struct Service {
     seen: mpsc::UnboundedSender<Seen>,
 }
 
+type Exported = Pin<Box<dyn Stream<Item = Result<ExportStoreResponse, Status>> + Send>>;
 type Events = Pin<Box<dyn Stream<Item = Result<WeaveProgress, Status>> + Send>>;
 
 /// Tells the test that a stream is no longer read.
@@ -203,6 +204,16 @@ macro_rules! service {
                 Ok(Response::new(self.events("replay_session", &request)))
             }
 
+            type ExportStoreStream = Exported;
+
+            async fn export_store(
+                &self,
+                request: Request<ExportStoreRequest>,
+            ) -> Result<Response<Exported>, Status> {
+                let pieces: Response<ExportStoreResponse> = self.reply("export_store", &request)?;
+                Ok(pieces.map(|piece| Box::pin(tokio_stream::iter([Ok(piece)])) as Exported))
+            }
+
             async fn stream_turn(&self, request: Request<StreamTurnRequest>) -> Result<Response<Events>, Status> {
                 Ok(Response::new(self.events("stream_turn", &request)))
             }
@@ -249,6 +260,7 @@ service! {
     describe_store(DescribeStoreRequest) -> DescribeStoreResponse;
     verify_store(VerifyStoreRequest) -> VerifyStoreResponse;
     back_up_store(BackUpStoreRequest) -> BackUpStoreResponse;
+    migrate_store(MigrateStoreRequest) -> MigrateStoreResponse;
     vacuum_store(VacuumStoreRequest) -> VacuumStoreResponse;
     clean_up_store(CleanUpStoreRequest) -> CleanUpStoreResponse;
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use loom_agent::{
-    ApprovalTime, Backoff, CallKind, CallRequest, CallState, Effect, Event, EventKind, HookEntry, HookOutcome, HookPoint, HookSaid, Hooks, Limits, OnFailure, OnUnknown, Resolution, Turn, TurnConfig, Verdict, BudgetScope, Measure, OnExceeded, RaiseRequest,
+    ApprovalTime, Backoff, BudgetScope, CallKind, CallRequest, CallState, Effect, Event, EventKind,
+    HookEntry, HookOutcome, HookPoint, HookSaid, Hooks, Limits, Measure, OnExceeded, OnFailure, OnUnknown,
+    RaiseRequest, Resolution, Turn, TurnConfig, Verdict,
 };
 use loom_base::{CallId, Digest, EffectId, MessageId, NanoUsd, Timestamp, TurnId};
 use loom_llm::{FinishReason, Usage};

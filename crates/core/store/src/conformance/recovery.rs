@@ -51,6 +51,21 @@ pub(super) async fn recovering_is_counted_until_the_turn_gets_further(stores: St
     refused!(recover().await, Error::Fenced { .. })
 }
 
+pub(super) async fn a_turn_that_is_put_down_is_not_stalled_by_that(stores: Stores) -> Outcome {
+    let session = open_session(&stores, "s").await?;
+    start(&stores, &session, 1, "hello").await?;
+    let recover = async || stores.turns.recover(&session.id, session.epoch, turn_id(1)).await;
+    let put_down = async |epoch| stores.turns.put_down(&session.id, epoch, turn_id(1)).await;
+    for expected in 1..=3 {
+        put_down(session.epoch).await.map_err(text)?;
+        let turn = recover().await.map_err(text)?;
+        same("counts", &(turn.recoveries, turn.stalled), &(expected, 1))?;
+    }
+    put_down(session.epoch + 1).await.map_err(text)?;
+    let turn = recover().await.map_err(text)?;
+    same("an older owner's word", &(turn.recoveries, turn.stalled), &(4, 2))
+}
+
 pub(super) async fn an_older_owner_recovers_nothing(stores: Stores) -> Outcome {
     let session = open_session(&stores, "s").await?;
     start(&stores, &session, 1, "hello").await?;

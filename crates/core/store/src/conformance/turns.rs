@@ -1,7 +1,8 @@
 //! Turns and their journals.
 
 use loom_agent::{
-    ApprovalTime, Backoff, CallKind, CallRequest, Event, EventKind, Failure, HookEntry, HookPoint, Hooks, Limits, OnFailure, OnUnknown, Outcome as TurnOutcome, Turn, TurnConfig, Verdict, OnExceeded,
+    ApprovalTime, Backoff, CallKind, CallRequest, Event, EventKind, Failure, HookEntry, HookPoint, Hooks,
+    Limits, OnExceeded, OnFailure, OnUnknown, Outcome as TurnOutcome, Turn, TurnConfig, Verdict,
 };
 use loom_base::{CallId, Digest, ErrorCode, NanoUsd, TraceId, TurnId};
 use loom_llm::{FinishReason, Usage};

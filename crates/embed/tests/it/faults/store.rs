@@ -182,6 +182,10 @@ impl TurnStore for Faulty {
         ask!(self.turns.recover(&session, epoch, turn))
     }
 
+    async fn put_down(&self, session: &SessionId, epoch: u64, turn: TurnId) -> Result<(), Error> {
+        ask!(self.turns.put_down(&session, epoch, turn))
+    }
+
     async fn waiting(
         &self,
         what: WaitingFor,

@@ -38,10 +38,10 @@ async fn a_session_of_a_living_instance_is_refused_with_its_address_until_it_lea
         let owned = Claim::Owned { epoch: session.epoch };
         assert_eq!(claim(&stores, &session.id, FIRST).await, owned);
         stores.turns.advance(accept(&session, 1, "hello")).await.expect("it is written");
-        let Claim::Held { address, remaining } = claim(&stores, &session.id, SECOND).await else {
+        let Claim::Held { instance, address, remaining } = claim(&stores, &session.id, SECOND).await else {
             panic!("two own one session")
         };
-        assert_eq!(address, format!("at {FIRST}"));
+        assert_eq!((instance, address), (FIRST, format!("at {FIRST}")));
         assert!(remaining <= LONG && remaining > LONG / 2, "{remaining:?}");
         let unfinished = stores.leases.claim_unfinished(SECOND, 10).await.expect("the store answers");
         assert_eq!(unfinished, Vec::new());

@@ -9,12 +9,14 @@
 mod budgets;
 mod durability;
 mod faults;
+mod hints;
 mod index;
 mod leases;
 mod many;
 mod proxy;
 mod schema;
 mod support;
+mod transfer;
 
 use support::at_home;
 

@@ -11,6 +11,7 @@ mod durability;
 mod faults;
 mod index;
 mod support;
+mod transfer;
 
 use support::Home;
 

@@ -31,15 +31,16 @@ use loom_proto::v1::{
     AnswerClarificationResponse, BackUpStoreRequest, BackUpStoreResponse, CancelTurnRequest,
     CancelTurnResponse, CleanUpStoreRequest, CleanUpStoreResponse, ConversationHistory, CreateAgentRequest,
     CreateSessionRequest, DeleteAgentRequest, DeleteAgentResponse, DeleteSessionRequest,
-    DeleteSessionResponse, DescribeStoreRequest, DescribeStoreResponse, ForkSessionRequest, GetAgentRequest,
-    GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetServerConfigRequest,
-    GetSessionRequest, GetStorageStatusRequest, GetStorageStatusResponse, GetTraceRequest, HealthStatus,
-    ListAgentsRequest, ListAgentsResponse, ListApprovalsRequest, ListApprovalsResponse, ListBudgetsRequest,
-    ListBudgetsResponse, ListEffectsRequest, ListEffectsResponse, ListPatternsRequest, ListPatternsResponse,
-    ListSessionsRequest, ListSessionsResponse, ListToolsRequest, ListToolsResponse, ListTurnsRequest,
-    ListTurnsResponse, Pattern, ReloadAgentRequest, ReloadPatternsRequest, ReloadPatternsResponse,
-    ReplaySessionRequest, ResolveEffectRequest, ResolveEffectResponse, ServerConfig, Session,
-    StreamTurnRequest, Trace, VacuumStoreRequest, VacuumStoreResponse, VerifyStoreRequest,
+    DeleteSessionResponse, DescribeStoreRequest, DescribeStoreResponse, ExportStoreRequest,
+    ExportStoreResponse, ForkSessionRequest, GetAgentRequest, GetConversationHistoryRequest,
+    GetHealthRequest, GetPatternRequest, GetServerConfigRequest, GetSessionRequest, GetStorageStatusRequest,
+    GetStorageStatusResponse, GetTraceRequest, HealthStatus, ListAgentsRequest, ListAgentsResponse,
+    ListApprovalsRequest, ListApprovalsResponse, ListBudgetsRequest, ListBudgetsResponse, ListEffectsRequest,
+    ListEffectsResponse, ListPatternsRequest, ListPatternsResponse, ListSessionsRequest,
+    ListSessionsResponse, ListToolsRequest, ListToolsResponse, ListTurnsRequest, ListTurnsResponse,
+    MigrateStoreRequest, MigrateStoreResponse, Pattern, ReloadAgentRequest, ReloadPatternsRequest,
+    ReloadPatternsResponse, ReplaySessionRequest, ResolveEffectRequest, ResolveEffectResponse, ServerConfig,
+    Session, StreamTurnRequest, Trace, VacuumStoreRequest, VacuumStoreResponse, VerifyStoreRequest,
     VerifyStoreResponse, WeaveProgress, WeaveRequest, WeaveResponse,
 };
 use loom_runtime::Runtime;
@@ -88,7 +89,10 @@ impl LoomApi {
 
 impl From<loom_runtime::Error> for Failure {
     fn from(error: loom_runtime::Error) -> Self {
-        let failure = Self::new(error.code, error.message);
+        let mut failure = Self::new(error.code, error.message);
+        if let Some(holder) = error.holder {
+            failure = failure.with(Self::HOLDER, &*holder);
+        }
         match error.retry_after {
             Some(pause) => failure.retry_after(pause),
             None => failure,
@@ -105,6 +109,7 @@ fn reply<T>(result: Result<T, Failure>) -> Result<Response<T>, Status> {
     result.map(Response::new).map_err(Status::from)
 }
 
+type ExportStream = Pin<Box<dyn Stream<Item = Result<ExportStoreResponse, Status>> + Send>>;
 type ProgressStream = Pin<Box<dyn Stream<Item = Result<WeaveProgress, Status>> + Send>>;
 
 #[tonic::async_trait]
@@ -357,6 +362,22 @@ impl LoomService for LoomApi {
         request: Request<BackUpStoreRequest>,
     ) -> Result<Response<BackUpStoreResponse>, Status> {
         reply(self.store_back_up(&request.into_inner()).await)
+    }
+
+    async fn migrate_store(
+        &self,
+        _: Request<MigrateStoreRequest>,
+    ) -> Result<Response<MigrateStoreResponse>, Status> {
+        reply(self.store_migrate().await)
+    }
+
+    type ExportStoreStream = ExportStream;
+
+    async fn export_store(
+        &self,
+        _: Request<ExportStoreRequest>,
+    ) -> Result<Response<Self::ExportStoreStream>, Status> {
+        reply(self.store_export().await)
     }
 
     async fn vacuum_store(

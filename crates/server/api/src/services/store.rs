@@ -5,12 +5,13 @@ use std::path::{Component, Path, PathBuf};
 use loom_base::ErrorCode;
 use loom_proto::v1::{
     BackUpStoreRequest, BackUpStoreResponse, CleanUpStoreRequest, CleanUpStoreResponse,
-    DescribeStoreResponse, VacuumStoreResponse, VerifyStoreResponse,
+    DescribeStoreResponse, ExportStoreResponse, MigrateStoreResponse, VacuumStoreResponse,
+    VerifyStoreResponse,
 };
 use loom_runtime::days_before;
 
-use super::LoomApi;
 use super::convert::{invalid, positive};
+use super::{ExportStream, LoomApi};
 use crate::{Failure, store};
 
 /// The longest name of a backup, in bytes: file systems take no more than 255, and a suffix is added meanwhile.
@@ -39,6 +40,20 @@ impl LoomApi {
             Failure::new(ErrorCode::StoreUnavailable, message)
         })?;
         Ok(store::back_up(&self.runtime.upkeep(), &file).await?)
+    }
+
+    pub(super) async fn store_migrate(&self) -> Result<MigrateStoreResponse, Failure> {
+        Ok(store::migrate(&self.runtime.upkeep()).await?)
+    }
+
+    /// Begins before the answer does, so that a store that does not answer is told by the status.
+    pub(super) async fn store_export(&self) -> Result<ExportStream, Failure> {
+        let mut export = self.runtime.upkeep().export().await?;
+        Ok(Box::pin(async_stream::try_stream! {
+            while let Some(lines) = export.next().await.map_err(Failure::from)? {
+                yield ExportStoreResponse { lines };
+            }
+        }))
     }
 
     pub(super) async fn store_vacuum(&self) -> Result<VacuumStoreResponse, Failure> {

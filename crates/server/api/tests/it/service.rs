@@ -28,6 +28,7 @@ impl Drop for Dropped {
 }
 
 type Progress = Pin<Box<dyn Stream<Item = Result<WeaveProgress, Status>> + Send>>;
+type Exported = Pin<Box<dyn Stream<Item = Result<ExportStoreResponse, Status>> + Send>>;
 type Answer<T> = Result<Response<T>, Status>;
 
 #[expect(clippy::unnecessary_wraps, reason = "it is what every handler returns")]
@@ -113,6 +114,7 @@ macro_rules! not_asked {
 impl LoomService for Fake {
     type StreamWeaveStream = Progress;
     type StreamChatStream = Progress;
+    type ExportStoreStream = Exported;
     type StreamTurnStream = Progress;
     type ReplaySessionStream = Progress;
 
@@ -234,6 +236,8 @@ impl LoomService for Fake {
         get_storage_status(GetStorageStatusRequest) -> GetStorageStatusResponse;
         describe_store(DescribeStoreRequest) -> DescribeStoreResponse;
         verify_store(VerifyStoreRequest) -> VerifyStoreResponse;
+        migrate_store(MigrateStoreRequest) -> MigrateStoreResponse;
+        export_store(ExportStoreRequest) -> Exported;
         vacuum_store(VacuumStoreRequest) -> VacuumStoreResponse;
         clean_up_store(CleanUpStoreRequest) -> CleanUpStoreResponse;
     }

@@ -66,6 +66,7 @@ pub(crate) async fn start_with(limits: Limits, authorizer: Arc<dyn Authorizer>) 
         ready: is_ready,
         metrics: Arc::clone(&metrics),
         heartbeat: Duration::from_millis(20),
+        peers: None,
     };
     let server = Server::new(Fake { events: sender }, &options).unwrap();
     let listeners = Listeners {

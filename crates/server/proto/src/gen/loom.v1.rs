@@ -966,6 +966,29 @@ pub struct VacuumStoreResponse {
     #[prost(int64, tag = "2")]
     pub bytes_after: i64,
 }
+/// Asks for a schema that is up to date.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MigrateStoreRequest {}
+/// What became of the schema.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MigrateStoreResponse {
+    /// The number of the newest migration that was applied when the store was opened; 0 for a new store.
+    #[prost(int64, tag = "1")]
+    pub before: i64,
+    /// The number of the newest that is applied now.
+    #[prost(int64, tag = "2")]
+    pub after: i64,
+}
+/// Asks for all that is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportStoreRequest {}
+/// A piece of all that is stored.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportStoreResponse {
+    /// Whole lines of the file, each with its end.
+    #[prost(string, tag = "1")]
+    pub lines: ::prost::alloc::string::String,
+}
 /// Asks to remove sessions that nobody has used for long.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CleanUpStoreRequest {
@@ -3820,6 +3843,57 @@ pub mod loom_service_client {
                 .insert(GrpcMethod::new("loom.v1.LoomService", "VacuumStore"));
             self.inner.unary(req, path, codec).await
         }
+        /// Brings the schema of the store up to date. A server does so at its start: this says what there was to do then.
+        pub async fn migrate_store(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MigrateStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MigrateStoreResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/MigrateStore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "MigrateStore"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns all that is stored, as it is at this moment, piece by piece: the pieces one after the other are the file that
+        /// `looms db import` fills another store with.
+        pub async fn export_store(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExportStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ExportStoreResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/ExportStore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "ExportStore"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// Removes sessions that nobody has used for long. One with a turn that has not ended stays.
         pub async fn clean_up_store(
             &mut self,
@@ -4144,6 +4218,29 @@ pub mod loom_service_server {
             request: tonic::Request<super::VacuumStoreRequest>,
         ) -> std::result::Result<
             tonic::Response<super::VacuumStoreResponse>,
+            tonic::Status,
+        >;
+        /// Brings the schema of the store up to date. A server does so at its start: this says what there was to do then.
+        async fn migrate_store(
+            &self,
+            request: tonic::Request<super::MigrateStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MigrateStoreResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the ExportStore method.
+        type ExportStoreStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ExportStoreResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Returns all that is stored, as it is at this moment, piece by piece: the pieces one after the other are the file that
+        /// `looms db import` fills another store with.
+        async fn export_store(
+            &self,
+            request: tonic::Request<super::ExportStoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ExportStoreStream>,
             tonic::Status,
         >;
         /// Removes sessions that nobody has used for long. One with a turn that has not ended stays.
@@ -5908,6 +6005,97 @@ pub mod loom_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/MigrateStore" => {
+                    #[allow(non_camel_case_types)]
+                    struct MigrateStoreSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::MigrateStoreRequest>
+                    for MigrateStoreSvc<T> {
+                        type Response = super::MigrateStoreResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MigrateStoreRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::migrate_store(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MigrateStoreSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/ExportStore" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExportStoreSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::ServerStreamingService<super::ExportStoreRequest>
+                    for ExportStoreSvc<T> {
+                        type Response = super::ExportStoreResponse;
+                        type ResponseStream = T::ExportStoreStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExportStoreRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::export_store(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExportStoreSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
