@@ -47,7 +47,7 @@ impl OfflineStore {
     }
 
     async fn open_at(place: Place, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let store = Store::open(place, &clock).await?;
+        let store = Store::open(place, &clock, &Arc::default()).await?;
         let stores = store.stores();
         Ok(Self { store, stores, clock })
     }

@@ -5,6 +5,7 @@
 mod agent_files;
 mod bad_models;
 mod budgets;
+mod commits;
 mod conversations;
 mod example;
 mod faults;

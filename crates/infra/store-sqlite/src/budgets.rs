@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use loom_agent::Amounts;
 use loom_base::{AgentId, InstanceId};
-use loom_store::admission::Heads;
 use loom_store::{Borrow, BudgetKey, BudgetStore, BudgetUsage, Error, Lent};
 use loom_store_sql::records;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -35,8 +34,8 @@ FROM (
     WHERE ended_at IS NULL AND accepted_at >= ?4 AND accepted_at < ?5 AND (?1 IS NULL OR agent_id = ?1)
 )";
 
-/// Adds what turns that end used to that of their agents.
-const COUNT: &str = "
+/// Adds what turns that end used to that of their agents, once their rows say it.
+pub(crate) const COUNT: &str = "
 INSERT INTO spending (agent_id, day, writer, cost, tokens, tool_calls, worked, estimated_tokens, estimated_cost)
 SELECT agent_id, accepted_at / 86400000000, 0, sum(cost),
        sum(input_tokens + output_tokens + cache_read_tokens + cache_write_tokens), sum(tool_calls), sum(worked),
@@ -48,15 +47,6 @@ ON CONFLICT (agent_id, day, writer) DO UPDATE
 SET cost = cost + excluded.cost, tokens = tokens + excluded.tokens, tool_calls = tool_calls + excluded.tool_calls,
     worked = worked + excluded.worked, estimated_tokens = estimated_tokens + excluded.estimated_tokens,
     estimated_cost = estimated_cost + excluded.estimated_cost";
-
-/// Counts what the turns that the batch ends have used, once their rows say it.
-pub(crate) async fn count(connection: &mut SqliteConnection, heads: &Heads) -> Result<(), Failure> {
-    let ended: Vec<_> = heads.turns.iter().filter(|(_, head)| head.ends).map(|(id, _)| id).collect();
-    if !ended.is_empty() {
-        sqlx::query(COUNT).bind(serde_json::json!(ended).to_string()).execute(connection).await?;
-    }
-    Ok(())
-}
 
 fn usage(key: &BudgetKey) -> sqlx::query::Query<'_, Sqlite, SqliteArguments> {
     let (from, until) = key.window.micros();

@@ -13,7 +13,7 @@ use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::error::{Failure, unavailable};
 use crate::fork::Fork;
-use crate::writer::{Queue, Write};
+use crate::writer::{Queue, Touched, Write};
 use loom_store_sql::{Row, records};
 
 /// The epoch of a session that has had one owner only.
@@ -161,6 +161,10 @@ impl Write<SqliteConnection> for Create {
             next_message: 0,
             epoch: FIRST_EPOCH,
         }))
+    }
+
+    fn touched(&self, made: &SessionRecord) -> Touched {
+        Touched::NewSession(made.id.clone(), made.epoch)
     }
 }
 

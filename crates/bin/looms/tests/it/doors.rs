@@ -8,7 +8,7 @@ use crate::http::Http;
 use crate::serving::Serving;
 
 /// The routes of the HTTP API, as existing clients know them.
-const ROUTES: [(&str, Method, &str); 33] = [
+const ROUTES: [(&str, Method, &str); 35] = [
     ("Weave", Method::POST, "/v1/weave"),
     ("CancelTurn", Method::POST, "/v1/turns/{turnId}:cancel"),
     ("ListTurns", Method::GET, "/v1/turns"),
