@@ -202,7 +202,7 @@ impl Builder {
             let library = Arc::clone(&library);
             move || library.load()
         });
-        let store = Store::open(place, &self.clock).await?;
+        let store = Store::open(place, &self.clock, &metrics).await?;
         let backends = Arc::new(BackendRegistry::new(Arc::clone(&self.clock), store.files()));
         self.backends.iter().for_each(|backend| backends.add(backend));
         let loader = Arc::new(Loader {

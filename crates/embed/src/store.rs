@@ -7,6 +7,7 @@ use loom_base::{Clock, Secret};
 use loom_store::{Error, Stores};
 use loom_store_postgres::{Options as PostgresOptions, PostgresStore};
 use loom_store_sqlite::{Options as SqliteOptions, SqliteStore};
+use loom_telemetry::Metrics;
 
 /// Where a store is.
 pub(crate) enum Place {
@@ -24,15 +25,20 @@ pub(crate) enum Store {
 
 impl Store {
     /// Opens it and brings its schema up to date.
-    pub(crate) async fn open(place: Place, clock: &Arc<dyn Clock>) -> Result<Self, Error> {
+    pub(crate) async fn open(
+        place: Place,
+        clock: &Arc<dyn Clock>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, Error> {
+        let metrics = Arc::clone(metrics);
         match place {
             Place::File { directory, database } => {
                 let options = SqliteOptions::new(directory, Arc::clone(clock));
-                let options = SqliteOptions { database: Some(database), ..options };
+                let options = SqliteOptions { database: Some(database), metrics, ..options };
                 Ok(Self::Sqlite(SqliteStore::open(options).await?))
             }
             Place::Server(url) => {
-                let options = PostgresOptions::new(url, Arc::clone(clock));
+                let options = PostgresOptions { metrics, ..PostgresOptions::new(url, Arc::clone(clock)) };
                 Ok(Self::Postgres(PostgresStore::open(options).await?))
             }
         }

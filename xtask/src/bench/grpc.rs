@@ -61,7 +61,23 @@ impl Method {
     }
 }
 
+impl Method {
+    /// The number in the field of a response that `path` leads to; 0 where nothing is there.
+    pub(super) fn number(&self, response: &[u8], path: &[&str]) -> Result<i64> {
+        let mut message = DynamicMessage::decode(self.response.clone(), response)?;
+        let Some((last, above)) = path.split_last() else { bail!("no field is asked for") };
+        for name in above {
+            let inner = message.get_field_by_name(name).and_then(|value| value.as_message().cloned());
+            message = inner.with_context(|| format!("{} answers without {name}", self.path))?;
+        }
+        let value = message.get_field_by_name(last);
+        let value = value.with_context(|| format!("{} answers without {last}", self.path))?;
+        Ok(value.as_i64().or_else(|| value.as_i32().map(i64::from)).unwrap_or_default())
+    }
+}
+
 /// One connection to a server.
+#[derive(Clone)]
 pub(super) struct Connection {
     requests: SendRequest<Full<Bytes>>,
     port: u16,

@@ -2,11 +2,15 @@
 //!
 //! It asserts no times and is no part of the tests: the figures go to `docs/benchmarks.md` when asked for.
 
+mod allocations;
+mod growth;
 mod grpc;
+mod load;
 mod page;
 mod reload;
 mod sample;
 mod server;
+mod sessions;
 mod site;
 mod startup;
 mod table;
@@ -22,6 +26,11 @@ use clap::Subcommand;
 
 use crate::workspace::{cargo, run as run_command};
 
+/// The package and binary that is measured.
+const LOOMS: &str = "looms";
+/// The one that is measured where the product cannot be: it counts allocations, and lets its model be set.
+const BENCH_SERVER: &str = "bench-server";
+
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub(crate) enum Subject {
@@ -31,6 +40,12 @@ pub(crate) enum Subject {
     Reload,
     /// Durable tool turns: how many a second, how long each, at what cost
     Turns,
+    /// What a turn allocates
+    Allocations,
+    /// Whether the thousandth turn of a session costs what an early one does, and what a turn stores
+    Growth,
+    /// Memory of idle servers and sessions, ten agents, and a start with many turns that a kill cut off
+    Sessions,
 }
 
 impl Subject {
@@ -39,6 +54,9 @@ impl Subject {
             Self::Startup => "startup",
             Self::Reload => "reload",
             Self::Turns => "turns",
+            Self::Allocations => "allocations",
+            Self::Growth => "growth",
+            Self::Sessions => "sessions",
         }
     }
 }
@@ -63,6 +81,9 @@ pub(crate) fn run(root: &Path, subject: Subject, figures: Figures) -> Result<()>
         Subject::Startup => startup::measure(&place)?,
         Subject::Reload => reload::measure(&place)?,
         Subject::Turns => turns::measure(&place)?,
+        Subject::Allocations => allocations::measure(&place)?,
+        Subject::Growth => growth::measure(&place)?,
+        Subject::Sessions => sessions::measure(&place)?,
     };
     let section = format!("{table}\n{conditions}\n");
     println!("{section}");
@@ -86,6 +107,8 @@ fn run_optimised(root: &Path, subject: Subject, figures: Figures) -> Result<()> 
 struct Place {
     /// The binary, out of reach of the next build.
     looms: PathBuf,
+    /// The bench server, as well.
+    bench_server: PathBuf,
     /// Patterns to make more of.
     patterns: PathBuf,
     /// The API's descriptor set.
@@ -96,15 +119,21 @@ struct Place {
 
 impl Place {
     fn prepare(root: &Path) -> Result<Self> {
-        run_command(cargo(root).args(["build", "--release", "--package", "looms"]))?;
+        // Apart: built together, they would share features, and the product would not be measured as it is.
+        for package in [LOOMS, BENCH_SERVER] {
+            run_command(cargo(root).args(["build", "--release", "--package", package]))?;
+        }
         let metadata = MetadataCommand::new().current_dir(root).no_deps().exec()?;
         let target = metadata.target_directory.as_std_path();
         let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(target)?;
-        let looms = scratch.path().join("looms");
-        let built = target.join("release").join("looms");
-        std::fs::copy(&built, &looms).with_context(|| format!("cannot copy {}", built.display()))?;
+        let taken = |name: &str| -> Result<PathBuf> {
+            let (built, taken) = (target.join("release").join(name), scratch.path().join(name));
+            std::fs::copy(&built, &taken).with_context(|| format!("cannot copy {}", built.display()))?;
+            Ok(taken)
+        };
         Ok(Self {
-            looms,
+            looms: taken(LOOMS)?,
+            bench_server: taken(BENCH_SERVER)?,
             patterns: root.join("patterns"),
             api: root.join("crates/server/proto/src/gen/loom.v1.binpb"),
             scratch,

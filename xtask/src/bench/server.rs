@@ -35,11 +35,12 @@ impl Ports {
     }
 }
 
-/// A running `looms serve`, killed with this handle unless stopped before.
+/// A running server, killed with this handle unless stopped before.
 pub(super) struct Server {
     child: Child,
     ports: Ports,
-    /// From before the process was made to its first `/readyz` that said yes.
+    ready_path: &'static str,
+    /// From before the process was made to its first answer that said that it is ready.
     pub(super) start_time: Duration,
 }
 
@@ -48,17 +49,30 @@ impl Server {
     pub(super) fn start(looms: &Path, config: &Path, log: &Path, ports: Ports) -> Result<Self> {
         let mut command = Command::new(looms);
         command.arg("serve").arg("--config").arg(config);
+        Self::run(command, log, ports, "/readyz")
+    }
+
+    /// Starts the bench server with these arguments beside its ports and returns as soon as it answers.
+    pub(super) fn start_bench(program: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
+        let ports = Ports::free()?;
+        let mut command = Command::new(program);
+        command.args(["--port", &ports.grpc.to_string(), "--http-port", &ports.http.to_string()]);
+        command.args(arguments);
+        Self::run(command, log, ports, "/health")
+    }
+
+    fn run(mut command: Command, log: &Path, ports: Ports, ready_path: &'static str) -> Result<Self> {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LOOM")) {
             command.env_remove(name);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?);
         let begun = Instant::now();
-        let child = command.spawn().context("cannot start looms")?;
-        let mut server = Self { child, ports, start_time: Duration::ZERO };
+        let child = command.spawn().context("cannot start the server")?;
+        let mut server = Self { child, ports, ready_path, start_time: Duration::ZERO };
         while !server.is_ready()? {
             if server.child.try_wait()?.is_some() || begun.elapsed() > START_LIMIT {
                 let log = std::fs::read_to_string(log).unwrap_or_default();
-                bail!("looms does not get ready: {}", log.trim());
+                bail!("the server does not get ready: {}", log.trim());
             }
             sleep(RETRY);
         }
@@ -68,27 +82,54 @@ impl Server {
 
     /// Whether it says that it is ready. Nobody listening is no.
     fn is_ready(&self) -> Result<bool> {
-        match self.get("/readyz") {
+        match self.get(self.ready_path) {
             Ok(answer) => Ok(answer.starts_with("HTTP/1.1 200")),
             Err(error)
                 if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset) =>
             {
                 Ok(false)
             }
-            Err(error) => Err(error).context("cannot ask whether looms is ready"),
+            Err(error) => Err(error).context("cannot ask whether the server is ready"),
         }
     }
 
     fn get(&self, path: &str) -> std::io::Result<String> {
+        self.send(&format!("GET {path}"), "")
+    }
+
+    fn send(&self, what: &str, body: &str) -> std::io::Result<String> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports.http))?;
         stream.set_read_timeout(Some(START_LIMIT))?;
-        let host = format!("127.0.0.1:{}", self.ports.http);
-        stream.write_all(
-            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes(),
-        )?;
+        let (host, length) = (format!("127.0.0.1:{}", self.ports.http), body.len());
+        let head = format!("{what} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close");
+        stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)
+    }
+
+    /// The number called `name` among what the bench server counts.
+    pub(super) fn bench_metric(&self, name: &str) -> Result<u64> {
+        let answer = self.get("/metrics")?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
+        let counted: serde_json::Value = serde_json::from_str(body)?;
+        counted[name].as_u64().with_context(|| format!("the bench server does not count {name}"))
+    }
+
+    /// Lets the bench server behave as `change` says.
+    pub(super) fn reconfigure(&self, change: &serde_json::Value) -> Result<()> {
+        let answer = self.send("POST /reconfigure", &change.to_string())?;
+        if !answer.starts_with("HTTP/1.1 200") {
+            bail!("the bench server refuses {change}: {answer}");
+        }
+        Ok(())
+    }
+
+    /// Ends it as a power cut does.
+    pub(super) fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// The sum of the counts called `name` whose labels hold `label`.
@@ -118,6 +159,17 @@ impl Server {
         processor_time(&self.child.id().to_string())
     }
 
+    /// Processor time of the threads it has now, to the nanosecond. Of threads that ended it knows nothing.
+    pub(super) fn exact_processor_time(&self) -> Result<Duration> {
+        let mut nanos = 0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            // One that ended meanwhile is not there any more.
+            let Ok(stat) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+            nanos += stat.split(' ').next().and_then(|nanos| nanos.parse::<u64>().ok()).unwrap_or_default();
+        }
+        Ok(Duration::from_nanos(nanos))
+    }
+
     /// Asks it to stop and waits until it has.
     pub(super) fn stop(mut self) -> Result<()> {
         // The shell's own kill: not every machine has one as a program.
@@ -128,11 +180,11 @@ impl Server {
         while begun.elapsed() < STOP_LIMIT {
             match self.child.try_wait()? {
                 Some(status) if status.success() => return Ok(()),
-                Some(status) => bail!("looms ended with {status}"),
+                Some(status) => bail!("the server ended with {status}"),
                 None => sleep(RETRY),
             }
         }
-        bail!("looms does not stop")
+        bail!("the server does not stop")
     }
 }
 

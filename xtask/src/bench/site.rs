@@ -32,6 +32,15 @@ spec:
   system_prompt: Answer from the data.
 ";
 
+const TALKER: &str = "
+apiVersion: loom/v1
+kind: Agent
+metadata: { name: analyst }
+spec:
+  system_prompt: Answer.
+  config: { patterns: { enabled: false } }
+";
+
 const BACKEND: &str = "
 apiVersion: loom/v1
 kind: Backend
@@ -60,6 +69,41 @@ impl<'a> Site<'a> {
         let site = Self { place, folder };
         site.make_patterns(patterns)?;
         Ok(site)
+    }
+
+    /// Replaces the agent by one that runs no query: it answers by `script`.
+    pub(super) fn talks(&self, script: &str) -> Result<()> {
+        std::fs::write(self.folder.join("agents/analyst.yaml"), TALKER)?;
+        Ok(std::fs::write(self.folder.join("script.yaml"), script)?)
+    }
+
+    /// Adds agents until there are `count`, and returns the names of all.
+    pub(super) fn add_agents(&self, count: usize) -> Result<Vec<String>> {
+        let names = (0..count).map(|number| match number {
+            0 => "analyst".to_owned(),
+            number => format!("analyst-{number}"),
+        });
+        let names: Vec<_> = names.collect();
+        for name in &names {
+            let text = AGENT.replace("analyst", name);
+            std::fs::write(self.folder.join("agents").join(format!("{name}.yaml")), text)?;
+        }
+        Ok(names)
+    }
+
+    /// Bytes of the store's main file.
+    pub(super) fn stored_bytes(&self) -> Result<u64> {
+        Ok(std::fs::metadata(self.folder.join("data/loom.db"))?.len())
+    }
+
+    /// The database of the shop.
+    pub(super) fn shop(&self) -> PathBuf {
+        self.folder.join("shop.db")
+    }
+
+    /// A file of that name in the folder.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// Starts a server on the folder.

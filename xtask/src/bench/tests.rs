@@ -39,7 +39,16 @@ fn only_what_the_markers_of_the_subject_enclose_is_replaced() {
 #[test]
 fn the_page_has_the_markers_of_every_subject() {
     let page = std::fs::read_to_string(crate::workspace::root().join("docs/benchmarks.md")).unwrap();
-    for subject in [super::Subject::Startup, super::Subject::Reload, super::Subject::Turns] {
+    use super::Subject;
+    let subjects = [
+        Subject::Startup,
+        Subject::Reload,
+        Subject::Turns,
+        Subject::Allocations,
+        Subject::Growth,
+        Subject::Sessions,
+    ];
+    for subject in subjects {
         assert!(replaced(&page, subject.name(), "").is_some(), "{}", subject.name());
     }
 }

@@ -7,16 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use super::Place;
-use super::grpc::{Connection, Method};
+use super::load::{Client, runtime};
 use super::sample::{Sample, millis};
 use super::server::{Server, processor_time};
-use super::site::{ANSWER, QUESTION, Site};
+use super::site::Site;
 use super::table::Table;
 
 /// Clients that ask at the same time, each its next question when it has its answer.
 const CLIENTS: [usize; 3] = [1, 8, 64];
-/// Turns of a session before its client begins another.
-const TURNS_A_SESSION: usize = 10;
 /// What is not counted: connections, pools and caches fill.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// What is counted.
@@ -32,22 +30,31 @@ pub(super) fn measure(place: &Place) -> Result<String> {
         "server CPU a turn",
         "load CPU a turn",
         "cores in use",
+        "commits a turn",
     ]);
     for clients in CLIENTS {
         let site = Site::make(place, &format!("turns-{clients}"), 0)?;
         let server = site.start()?;
-        let seen = runtime()?.block_on(load(place, &server, clients))?;
+        let seen = runtime()?.block_on(load(place, &server, clients, &[]))?;
         check(&server)?;
+        let commits = commits_a_turn(&server)?;
         server.stop()?;
-        table.row(seen.row(clients)?);
+        table.row(seen.row(clients, commits)?);
     }
     Ok(table.to_string())
+}
+
+/// Commits for each turn since the server was started, those of new sessions included.
+fn commits_a_turn(server: &Server) -> Result<String> {
+    let turns = u32::try_from(server.metric("loom_turns_total", "")?)?;
+    let commits = u32::try_from(server.metric("loom_store_commits_total", "")?)?;
+    Ok(format!("{:.2}", f64::from(commits) / f64::from(turns.max(1))))
 }
 
 /// Leaves `sessions` sessions of `turns` turns each behind.
 pub(super) fn fill(place: &Place, server: &Server, sessions: usize, turns: usize) -> Result<()> {
     let asking = async {
-        let mut client = Client::connect(place, server.grpc_port()).await?;
+        let mut client = Client::connect(&place.api, server.grpc_port()).await?;
         for _ in 0..sessions {
             let mut session = String::new();
             for _ in 0..turns {
@@ -59,24 +66,20 @@ pub(super) fn fill(place: &Place, server: &Server, sessions: usize, turns: usize
     runtime()?.block_on(asking)
 }
 
-/// One thread: the load shall take no more than it must.
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
-}
-
 /// What was seen in the window.
-struct Seen {
+pub(super) struct Seen {
     turns: Vec<Duration>,
     window: Duration,
     server: Duration,
     load: Duration,
 }
 
-/// Asks with `clients` clients for the warm-up and the window.
-async fn load(place: &Place, server: &Server, clients: usize) -> Result<Seen> {
+/// Asks with `clients` clients for the warm-up and the window, each one of `agents`; the default agent when there are none.
+pub(super) async fn load(place: &Place, server: &Server, clients: usize, agents: &[String]) -> Result<Seen> {
     let mut connected = Vec::with_capacity(clients);
-    for _ in 0..clients {
-        connected.push(Client::connect(place, server.grpc_port()).await?);
+    for client in 0..clients {
+        let agent = agents.get(client % agents.len().max(1)).map_or("", String::as_str);
+        connected.push(Client::connect(&place.api, server.grpc_port()).await?.of_agent(agent));
     }
     // Only now: the time it takes to connect is not the window's.
     let end = Instant::now() + WARM_UP + WINDOW;
@@ -105,19 +108,25 @@ async fn load(place: &Place, server: &Server, clients: usize) -> Result<Seen> {
 }
 
 impl Seen {
-    fn row(self, clients: usize) -> Result<[String; 8]> {
-        let turns = u32::try_from(self.turns.len())?;
+    /// Turns a second.
+    pub(super) fn rate(&self) -> Result<f64> {
+        Ok(f64::from(u32::try_from(self.turns.len())?) / self.window.as_secs_f64())
+    }
+
+    fn row(self, clients: usize, commits: String) -> Result<[String; 9]> {
+        let (turns, rate) = (u32::try_from(self.turns.len())?, self.rate()?);
         let sample = Sample::of(self.turns).context("no turn ended in time")?;
         let cores = (self.server + self.load).as_secs_f64() / self.window.as_secs_f64();
         Ok([
             clients.to_string(),
             turns.to_string(),
-            format!("{:.0}", f64::from(turns) / self.window.as_secs_f64()),
+            format!("{rate:.0}"),
             millis(sample.percentile(50)),
             millis(sample.percentile(99)),
             millis(self.server / turns),
             millis(self.load / turns),
             format!("{cores:.2}"),
+            commits,
         ])
     }
 }
@@ -131,43 +140,4 @@ fn check(server: &Server) -> Result<()> {
         bail!("{turns} turns made {calls} model calls and {tools} tool calls that went well");
     }
     Ok(())
-}
-
-/// One who asks.
-struct Client {
-    connection: Connection,
-    method: Method,
-}
-
-impl Client {
-    async fn connect(place: &Place, port: u16) -> Result<Self> {
-        Ok(Self { connection: Connection::open(port).await?, method: Method::read(&place.api, "Weave")? })
-    }
-
-    /// Asks in `session`, or in a new one when that is empty, and returns the session's id.
-    async fn ask(&mut self, session: &str) -> Result<String> {
-        let request = self.method.request(&[("query", QUESTION), ("session_id", session)])?;
-        let answer = self.connection.call(&self.method, request).await?;
-        let text = self.method.text(&answer, "text")?;
-        if text != ANSWER {
-            bail!("a turn answered {text:?}");
-        }
-        self.method.text(&answer, "session_id")
-    }
-
-    /// Asks until `end`; returns when each answer came and how long it took.
-    async fn ask_until(mut self, end: Instant) -> Result<Vec<(Instant, Duration)>> {
-        let mut answered = Vec::new();
-        let mut session = String::new();
-        while Instant::now() < end {
-            if answered.len() % TURNS_A_SESSION == 0 {
-                session.clear();
-            }
-            let asked = Instant::now();
-            session = self.ask(&session).await?;
-            let now = Instant::now();
-            answered.push((now, now.duration_since(asked)));
-        }
-        Ok(answered)
-    }
 }

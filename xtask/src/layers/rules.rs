@@ -22,6 +22,7 @@ enum Layer {
     Bin,
     Testkit,
     Xtask,
+    BenchServer,
 }
 
 impl Layer {
@@ -31,6 +32,7 @@ impl Layer {
             ["migrations"] => Some(Self::Migrations),
             ["patterns"] => Some(Self::PatternLibrary),
             ["xtask"] => Some(Self::Xtask),
+            ["xtask", "bench-server"] => Some(Self::BenchServer),
             ["crates", "embed"] => Some(Self::Embed),
             ["crates", "testkit"] => Some(Self::Testkit),
             ["crates", "core", _] => Some(Self::Core),
@@ -95,7 +97,7 @@ fn misplaced(one: &Crate) -> Option<Broken> {
     };
     let last = one.folder.rsplit('/').next().unwrap_or_default();
     let named_right = match layer {
-        Layer::Bin | Layer::Xtask => one.name == last,
+        Layer::Bin | Layer::Xtask | Layer::BenchServer => one.name == last,
         Layer::PatternLibrary => one.name == "loom-pattern-library",
         _ => one.name.strip_prefix("loom-") == Some(last),
     };
@@ -115,7 +117,8 @@ fn forbidden(from: &Crate, to: &Crate, kind: Kind) -> Option<Broken> {
 fn is_allowed(from: &Crate, upper: Layer, to: &Crate, lower: Layer, kind: Kind) -> bool {
     let dev = kind == Kind::Dev;
     match (upper, lower) {
-        (_, Layer::Xtask) => false,
+        (_, Layer::Xtask | Layer::BenchServer) => false,
+        (Layer::BenchServer, _) => matches!(lower, Layer::Core | Layer::Embed),
         (Layer::Testkit, _) => true,
         (_, Layer::Testkit) => dev && upper != Layer::Core,
         (_, Layer::Migrations) => from.name.starts_with("loom-store-"),
@@ -136,7 +139,10 @@ fn is_allowed(from: &Crate, upper: Layer, to: &Crate, lower: Layer, kind: Kind) 
 /// The rule that an edge breaks which the table does not allow.
 fn rule_broken_by(upper: Layer, lower: Layer) -> Broken {
     let (rule, cure) = match (upper, lower) {
-        (_, Layer::Xtask) => ("nothing depends on xtask", "move what is shared into crates/core"),
+        (_, Layer::Xtask | Layer::BenchServer) => {
+            ("nothing depends on xtask", "move what is shared into crates/core")
+        }
+        (Layer::BenchServer, _) => ("the bench server uses embed and core", "go through embed"),
         (_, Layer::Testkit) => {
             ("testkit is a dev-dependency, and never one of core", "put it under [dev-dependencies]")
         }
@@ -216,7 +222,7 @@ fn foreign(from: &Crate, dependency: &Dependency) -> Option<Broken> {
         return unless(owns, "opentelemetry belongs to tracer", "use the tracing facade");
     }
     if family("anyhow") {
-        let owns = matches!(layer, Layer::Bin | Layer::Xtask) || dependency.kind == Kind::Dev;
+        let owns = matches!(layer, Layer::Bin | Layer::Xtask | Layer::BenchServer) || dependency.kind == Kind::Dev;
         return unless(owns, "anyhow belongs to binaries, xtask and tests", "give the crate an error type");
     }
     None

@@ -51,8 +51,8 @@ pub struct SessionHead {
     pub cost: i64,
     /// Its new `context_start`, when that moves.
     pub context_start: Option<u64>,
-    /// When the batch last changes it, in microseconds.
-    pub last_active: i64,
+    /// When the batch last accepts or ends a turn of it, in microseconds.
+    pub last_active: Option<i64>,
     /// Whether the batch changes it.
     pub touched: bool,
 }
@@ -67,7 +67,7 @@ impl SessionHead {
             tokens: [0; 4],
             cost: 0,
             context_start: None,
-            last_active: i64::MIN,
+            last_active: None,
             touched: false,
         }
     }
@@ -81,7 +81,10 @@ impl SessionHead {
         }
         self.cost += step.spent.cost.as_nanos() - before.cost.as_nanos();
         self.context_start = step.context_start.or(self.context_start);
-        self.last_active = self.last_active.max(step.at.as_micros());
+        // The steps between write the index of activity for nothing.
+        if step.accept.is_some() || step.end.is_some() {
+            self.last_active = Some(step.at.as_micros()).max(self.last_active);
+        }
         self.touched = true;
     }
 }
@@ -95,6 +98,8 @@ pub struct Heads {
     pub sessions: HashMap<SessionId, SessionHead>,
     /// For each step, the append that its first place in the journal holds.
     pub stored_appends: Vec<Option<Uuid>>,
+    /// The version of the database that they were read in; `None` where others may change it without a trace.
+    pub version: Option<i64>,
     new_appends: HashMap<(TurnId, u32), Uuid>,
 }
 
@@ -128,6 +133,13 @@ impl Heads {
         self.turns.insert(step.turn, head);
         self.new_appends.insert(place, step.append_id);
         Ok(Admitted::Now)
+    }
+}
+
+impl TurnHead {
+    /// The same between two batches.
+    pub fn settled(self) -> Self {
+        Self { touched: false, ..self }
     }
 }
 

@@ -2,7 +2,10 @@
 //!
 //! Label values are the caller's to bound: a name that a model or a client made up is never one.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::AtomicU64;
+use std::sync::{PoisonError, RwLock};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter as RawCounter;
@@ -40,17 +43,52 @@ fn escape(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
+/// The members of a family by their label values: found without making a text of each label first.
+#[derive(Debug)]
+struct Members<const N: usize, M> {
+    hasher: RandomState,
+    /// By the hash of their values.
+    known: RwLock<HashMap<u64, Vec<([String; N], M)>>>,
+}
+
+impl<const N: usize, M> Default for Members<N, M> {
+    fn default() -> Self {
+        Self { hasher: RandomState::new(), known: RwLock::default() }
+    }
+}
+
+impl<const N: usize, M: Clone> Members<N, M> {
+    /// The member of `values`; made by `make` when it is asked for the first time.
+    fn get(&self, values: [&str; N], make: impl FnOnce() -> M) -> M {
+        let hash = self.hasher.hash_one(values);
+        {
+            // Nothing panics while it is held.
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            let found = known.get(&hash).and_then(|same| same.iter().find(|(own, _)| *own == values));
+            if let Some((_, member)) = found {
+                return member.clone();
+            }
+        }
+        let member = make();
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.entry(hash).or_default().push((values.map(str::to_owned), member.clone()));
+        member
+    }
+}
+
 /// A count that only grows, one for each combination of `N` label values.
 #[derive(Debug)]
 pub struct Counter<const N: usize> {
     labels: [&'static str; N],
     family: Family<Labels<N>, RawCounter<u64, AtomicU64>>,
+    members: Members<N, RawCounter<u64, AtomicU64>>,
 }
 
 impl<const N: usize> Counter<N> {
     /// Adds `amount` to the count of `values`, which are in the order of the metric's labels.
     pub fn add(&self, values: [&str; N], amount: u64) {
-        self.family.get_or_create(&label(self.labels, values)).inc_by(amount);
+        let make = || self.family.get_or_create_owned(&label(self.labels, values));
+        self.members.get(values, make).inc_by(amount);
     }
 
     /// The count of `values` so far.
@@ -87,12 +125,14 @@ impl Gauge {
 pub struct Histogram<const N: usize> {
     labels: [&'static str; N],
     family: Family<Labels<N>, RawHistogram, fn() -> RawHistogram>,
+    members: Members<N, RawHistogram>,
 }
 
 impl<const N: usize> Histogram<N> {
     /// Records that something took `span`.
     pub fn observe(&self, values: [&str; N], span: std::time::Duration) {
-        self.family.get_or_create(&label(self.labels, values)).observe(span.as_secs_f64());
+        let make = || self.family.get_or_create_owned(&label(self.labels, values));
+        self.members.get(values, make).observe(span.as_secs_f64());
     }
 }
 
@@ -124,6 +164,10 @@ pub struct Metrics {
     pub requests_in_flight: Gauge,
     /// Sessions held in memory.
     pub sessions_active: Gauge,
+    /// No labels.
+    pub store_commits: Counter<0>,
+    /// No labels.
+    pub commit_waits: Counter<0>,
     /// Labels: kind, outcome.
     pub reloads: Counter<2>,
     /// No labels.
@@ -148,6 +192,8 @@ impl Metrics {
             request_seconds: histogram(of, metric::REQUEST_SECONDS, ["rpc"]),
             requests_in_flight: gauge(of, metric::REQUESTS_IN_FLIGHT),
             sessions_active: gauge(of, metric::SESSIONS_ACTIVE),
+            store_commits: counter(of, metric::STORE_COMMITS, []),
+            commit_waits: counter(of, metric::COMMIT_WAITS, []),
             reloads: counter(of, metric::RELOADS, ["kind", "outcome"]),
             spans_dropped: counter(of, metric::SPANS_DROPPED, []),
             registry,
@@ -179,7 +225,7 @@ fn help(name: &str) -> &'static str {
 fn counter<const N: usize>(registry: &mut Registry, name: &str, labels: [&'static str; N]) -> Counter<N> {
     let family = Family::default();
     registry.register(name, help(name), family.clone());
-    Counter { labels, family }
+    Counter { labels, family, members: Members::default() }
 }
 
 fn gauge(registry: &mut Registry, name: &str) -> Gauge {
@@ -191,7 +237,7 @@ fn gauge(registry: &mut Registry, name: &str) -> Gauge {
 fn histogram<const N: usize>(registry: &mut Registry, name: &str, labels: [&'static str; N]) -> Histogram<N> {
     let family = Family::new_with_constructor((|| RawHistogram::new(SECONDS)) as fn() -> RawHistogram);
     registry.register(name, help(name), family.clone());
-    Histogram { labels, family }
+    Histogram { labels, family, members: Members::default() }
 }
 
 #[cfg(test)]

@@ -151,6 +151,10 @@ names! {
         REQUESTS_IN_FLIGHT "loom_requests_in_flight";
         /// Sessions held in memory.
         SESSIONS_ACTIVE "loom_sessions_active";
+        /// Transactions committed to the store, each with whatever waited together.
+        STORE_COMMITS "loom_store_commits";
+        /// Commits that a turn waited for: what is committed while a model or a tool works is not counted.
+        COMMIT_WAITS "loom_turn_commit_waits";
         /// Watched files read again, by kind of file and outcome.
         RELOADS "loom_reloads";
         /// Spans that were dropped because the tracer could not keep up.

@@ -293,6 +293,7 @@ impl<'a> Drive<'a> {
         self.commit(at);
         // A step that is not waited for is still ordered before the later ones, and fails them when it fails.
         if needs_intent || over {
+            self.core.metrics.commit_waits.add([], 1);
             self.wait_until_durable().await?;
             let point = if over { FailPoint::FinishAfterCommit } else { FailPoint::IntentAfterCommit };
             point.pass();

@@ -18,6 +18,8 @@ use crate::{Cursor, Decision, Error, Feed, Running, Said, Sessions, restore};
 
 /// Turns that are taken up at a time after a start. One that waits for people lets the next go on.
 const TAKEN_UP_AT_ONCE: u32 = 64;
+/// Turns that are claimed at a time, where nobody else may want them: finding them costs the same for one and for all.
+const CLAIMED_AT_ONCE: u32 = 16_384;
 /// How long a request can be sent again under its key.
 const KEYS_ARE_KEPT: Duration = Duration::from_hours(24);
 /// How often older keys are removed.
@@ -31,8 +33,10 @@ impl Sessions {
         let membership = &self.core.membership;
         let places = Arc::new(Semaphore::new(TAKEN_UP_AT_ONCE as usize));
         loop {
-            let found = membership.claim_unfinished(TAKEN_UP_AT_ONCE).await;
-            match (found, membership.renewal_period()) {
+            let period = membership.renewal_period();
+            // Where others may come, they get their share.
+            let most = if period.is_some() { TAKEN_UP_AT_ONCE } else { CLAIMED_AT_ONCE };
+            match (membership.claim_unfinished(most).await, period) {
                 (Ok(found), _) if !found.is_empty() => self.wake(found, &places).await,
                 (Ok(_), None) => return Ok(()),
                 (Err(error), None) => return Err(error),

@@ -4,6 +4,7 @@
 
 mod agent_files;
 mod bad_models;
+mod commits;
 mod conversations;
 mod example;
 mod faults;

@@ -1,34 +1,28 @@
 //! SQLite: files opened for reading only, and a brake that stops a running statement.
 
+mod connections;
 mod schema;
 mod values;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use loom_fabric::{BackendErrorKind, Cell, Dialect, QueryLimits, Schema};
 use loom_telemetry::redact;
-use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions as _, Executor as _, Row as _, SqlSafeStr as _, Sqlite,
-    Statement as _,
+    AssertSqlSafe, Column as _, ConnectOptions as _, Executor as _, Row as _, SqlSafeStr as _, Statement as _,
 };
 
 use crate::backend::Engine;
 use crate::bounds::Bounds;
 use crate::failure::Failure;
 use crate::options::SqlOptions;
-use crate::pool::ConnectionPool;
 use crate::rows::Rows;
 use crate::walls::{AdmittedQuery, Walls};
-
-/// Virtual-machine instructions between two looks at the brake: some microseconds.
-const STEPS_PER_LOOK: i32 = 1_000;
+use connections::{Connections, Taken};
 
 /// How long to wait for a writer of the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -39,9 +33,7 @@ const ROWS_AHEAD: usize = 8;
 /// The connections to one SQLite file.
 #[derive(Debug)]
 pub struct SqliteEngine {
-    pool: ConnectionPool<Sqlite>,
-    /// How often running statements looked at their brakes. It stands still when the engine is idle.
-    looks: Arc<AtomicU64>,
+    connections: Connections,
 }
 
 impl SqliteEngine {
@@ -57,70 +49,26 @@ impl SqliteEngine {
         if walls.connection {
             connect = connect.read_only(true).pragma("query_only", "on").pragma("trusted_schema", "off");
         }
-        let pool = SqlitePoolOptions::new()
-            .max_connections(options.max_connections.max(1))
-            .acquire_timeout(options.connect_timeout)
-            .connect_lazy_with(connect);
-        let pool = ConnectionPool::new(pool, options.max_idle_connections);
-        Self { pool, looks: Arc::default() }
+        let most = usize::try_from(options.max_connections).unwrap_or(usize::MAX);
+        let most_idle = usize::try_from(options.max_idle_connections).unwrap_or(usize::MAX);
+        Self { connections: Connections::new(connect, most, most_idle, options.connect_timeout) }
     }
 
     /// How often running statements looked at their brakes.
     #[cfg(test)]
     pub(crate) fn looks(&self) -> u64 {
-        self.looks.load(Ordering::SeqCst)
+        self.connections.looks()
     }
 
-    /// How many connections are open.
+    /// How many connections are open while nobody uses one.
     #[cfg(test)]
-    pub(crate) fn open_connections(&self) -> u32 {
-        self.pool.pool().size()
+    pub(crate) fn idle_connections(&self) -> usize {
+        self.connections.idle_connections()
     }
 
-    async fn acquire(&self, bounds: &mut Bounds<'_>) -> Result<(PoolConnection<Sqlite>, Brake), Failure> {
-        let mut connection = self.pool.acquire(bounds).await?.map_err(|error| failure(&error))?;
-        let brake = Brake::default();
-        let pulled = Arc::clone(&brake.pulled);
-        let looks = Arc::clone(&self.looks);
-        let fitted = match connection.lock_handle().await {
-            Ok(mut handle) => {
-                handle.set_progress_handler(STEPS_PER_LOOK, move || {
-                    looks.fetch_add(1, Ordering::SeqCst);
-                    !pulled.load(Ordering::SeqCst)
-                });
-                Ok(())
-            }
-            Err(error) => Err(failure(&error)),
-        };
-        if let Err(failure) = fitted {
-            self.pool.give_up(connection);
-            return Err(failure);
-        }
-        Ok((connection, brake))
+    async fn take(&self, bounds: &mut Bounds<'_>) -> Result<Taken, Failure> {
+        self.connections.take(bounds).await?.map_err(|error| failure(&error))
     }
-
-    /// Stops the running statement, waits until it has stopped and takes the brake off; a connection that does not stop
-    /// is thrown away.
-    async fn release(&self, mut connection: PoolConnection<Sqlite>, brake: &Brake, bounds: &mut Bounds<'_>) {
-        brake.pulled.store(true, Ordering::SeqCst);
-        let stopped = bounds.grace(async {
-            let mut handle = connection.lock_handle().await?;
-            handle.remove_progress_handler();
-            Ok::<_, sqlx::Error>(())
-        });
-        if let Some(Ok(())) = stopped.await {
-            self.pool.give_back(connection, bounds).await;
-        } else {
-            tracing::warn!("a SQLite statement did not stop in time, its connection is given up");
-            self.pool.give_up(connection);
-        }
-    }
-}
-
-/// Stops what a connection is doing.
-#[derive(Debug, Default)]
-struct Brake {
-    pulled: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -135,29 +83,33 @@ impl Engine for SqliteEngine {
         _walls: Walls,
         bounds: &mut Bounds<'_>,
     ) -> Result<Rows, Failure> {
-        let (mut connection, brake) = self.acquire(bounds).await?;
-        let outcome = bounds.run(fetch(&mut connection, &query.sql, parameters, limits)).await;
-        self.release(connection, &brake, bounds).await;
+        let mut taken = self.take(bounds).await?;
+        let outcome = bounds.run(fetch(taken.connection(), &query.sql, parameters, limits)).await;
+        match &outcome {
+            // Its last row was read: there is nothing to stop.
+            Ok(Ok(rows)) if !rows.truncated() => self.connections.give_back(taken, bounds).await,
+            _ => self.connections.stop(taken, bounds).await,
+        }
         outcome?.map_err(|error| failure(&error))
     }
 
     async fn discover(&self, bounds: &mut Bounds<'_>) -> Result<Schema, Failure> {
-        let (mut connection, brake) = self.acquire(bounds).await?;
-        let outcome = bounds.run(schema::discover(&mut connection)).await;
-        self.release(connection, &brake, bounds).await;
+        let mut taken = self.take(bounds).await?;
+        let outcome = bounds.run(schema::discover(taken.connection())).await;
+        self.connections.stop(taken, bounds).await;
         outcome?.map_err(|error| failure(&error))
     }
 
     async fn probe(&self, bounds: &mut Bounds<'_>) -> Result<(), Failure> {
-        let (mut connection, brake) = self.acquire(bounds).await?;
-        let outcome =
-            bounds.run(sqlx::query("SELECT count(*) FROM sqlite_schema").execute(&mut *connection)).await;
-        self.release(connection, &brake, bounds).await;
+        let mut taken = self.take(bounds).await?;
+        let query = sqlx::query("SELECT count(*) FROM sqlite_schema");
+        let outcome = bounds.run(query.execute(taken.connection())).await;
+        self.connections.stop(taken, bounds).await;
         outcome?.map(drop).map_err(|error| failure(&error))
     }
 
     async fn close(&self) {
-        self.pool.pool().close().await;
+        self.connections.close().await;
     }
 }
 

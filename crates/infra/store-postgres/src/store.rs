@@ -6,6 +6,7 @@ use std::time::Duration;
 use loom_base::{Clock, Secret};
 use loom_store::{Error, Stores};
 use loom_store_sql::follow_messages;
+use loom_telemetry::Metrics;
 use tokio::task::JoinHandle;
 
 use crate::connect::{Pool, Settings};
@@ -33,6 +34,8 @@ pub struct Options {
     pub lock_wait: Duration,
     /// Says how long a read took, and lets the index wait for quiet.
     pub clock: Arc<dyn Clock>,
+    /// Counts the commits.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Options {
@@ -47,6 +50,7 @@ impl Options {
             statement_timeout: Duration::from_secs(30),
             lock_wait: Duration::from_secs(5),
             clock,
+            metrics: Arc::default(),
         }
     }
 }
@@ -73,7 +77,7 @@ impl PostgresStore {
         let connection = settings.writer().await.map_err(|error| unavailable(&error))?;
         let (reads, spans, heartbeat) =
             (settings.readers(options.readers), settings.spans(), settings.heartbeat());
-        let (queue, writer) = Writer::new(Postgres::new(settings), connection);
+        let (queue, writer) = Writer::new(Postgres::new(settings), connection, options.metrics);
         let clock = options.clock;
         let stores = Stores {
             sessions: Arc::new(sessions::Sessions::new(queue.clone(), reads.clone())),

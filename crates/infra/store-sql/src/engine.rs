@@ -44,12 +44,27 @@ pub trait Engine: Send + Sync + Sized + 'static {
     /// Runs a statement without parameters or rows.
     async fn execute(connection: &mut Self::Connection, statement: &'static str) -> Result<(), sqlx::Error>;
 
-    /// What is stored of the turns and sessions of `steps`.
+    /// What is stored of the turns and sessions of `steps`. Where a change by others leaves a trace, the heads say in which
+    /// version of the database they were read: then they are remembered, and the next step on them is written without
+    /// reading.
     async fn heads(connection: &mut Self::Connection, steps: &[&Advance]) -> Result<Heads, Failure>;
 
-    /// Writes `steps`, of which there is at least one, and what they make of the `heads`.
+    /// Writes `steps`, of which there is at least one, and what they make of the `heads`. Fails when the database is no
+    /// longer in the version that these have.
     async fn add(connection: &mut Self::Connection, steps: &[&Advance], heads: &Heads)
     -> Result<(), Failure>;
+
+    /// Does the same as a transaction of its own: begins, writes and commits.
+    async fn add_and_commit(
+        connection: &mut Self::Connection,
+        steps: &[&Advance],
+        heads: &Heads,
+    ) -> Result<(), Failure> {
+        let sessions = steps.iter().map(|step| step.session.clone()).collect();
+        Self::begin(connection, Patience::Usual, &sessions).await?;
+        Self::add(connection, steps, heads).await?;
+        Ok(Self::execute(connection, "COMMIT").await?)
+    }
 
     /// Gives up a connection that has failed, with the locks that it holds.
     async fn discard(connection: Self::Connection);

@@ -16,4 +16,4 @@ pub use engine::{Engine, Patience};
 pub use failure::{Failure, Setback, closed, silent};
 pub use index::follow_messages;
 pub use row::{Columns, Row, Value};
-pub use writer::{Queue, Write, Writer};
+pub use writer::{Queue, Touched, Write, Writer};

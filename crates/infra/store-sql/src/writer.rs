@@ -1,5 +1,6 @@
 //! The one task that writes, and the queue in front of it.
 
+mod known;
 mod queue;
 mod steps;
 
@@ -10,11 +11,15 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use loom_base::{FailPoint, SessionId};
 use loom_store::Error;
+use loom_store::admission::Heads;
+use loom_telemetry::Metrics;
 use sqlx::Connection as _;
 use tokio::sync::{mpsc, watch};
 
 use crate::{Engine, Failure, Patience, Setback, silent};
+use known::{Known, Written};
 use queue::Shared;
+pub use known::Touched;
 pub use queue::{Queue, Write};
 use steps::StepJob;
 
@@ -53,7 +58,7 @@ impl<C> Job<C> {
 /// A [`Write`] with its reply slot.
 trait Pending<C>: Send {
     /// Writes it within the open transaction, and keeps the reply until that is committed.
-    fn write<'a>(&'a mut self, connection: &'a mut C) -> BoxFuture<'a, Result<(), Failure>>;
+    fn write<'a>(&'a mut self, connection: &'a mut C) -> BoxFuture<'a, Result<Touched, Failure>>;
 
     /// The session that it changes.
     fn session(&self) -> Option<&SessionId>;
@@ -67,19 +72,24 @@ pub struct Writer<E: Engine> {
     engine: E,
     jobs: mpsc::UnboundedReceiver<Job<E::Connection>>,
     connection: Option<E::Connection>,
+    known: Known,
     shared: Arc<Shared>,
     /// Counts the commits that added messages; gone when the writer is.
     messages: watch::Sender<u64>,
 }
 
 impl<E: Engine> Writer<E> {
-    /// A writer on `connection`, and the queue to it. It keeps the engine until it ends.
-    pub fn new(engine: E, connection: E::Connection) -> (Queue<E::Connection>, Self) {
+    /// A writer on `connection`, and the queue to it. It keeps the engine until it ends, and counts its commits in `metrics`.
+    pub fn new(
+        engine: E,
+        connection: E::Connection,
+        metrics: Arc<Metrics>,
+    ) -> (Queue<E::Connection>, Self) {
         let (sender, jobs) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(metrics));
         let (messages, news) = watch::channel(0);
-        let writer =
-            Self { engine, jobs, connection: Some(connection), shared: Arc::clone(&shared), messages };
+        let (connection, known) = (Some(connection), Known::default());
+        let writer = Self { engine, jobs, connection, known, shared: Arc::clone(&shared), messages };
         (Queue::new(sender, shared, news), writer)
     }
 
@@ -136,7 +146,10 @@ impl<E: Engine> Writer<E> {
     async fn persist(&mut self, batch: &mut [Job<E::Connection>], patience: Patience) -> Result<(), Setback> {
         let mut tries = 1;
         loop {
-            match self.transaction(batch, patience).await {
+            let mut by_memory = false;
+            match self.transaction(batch, patience, &mut by_memory).await {
+                // What was known may not be what is stored; now nothing is known.
+                Err(Setback::Refused(_)) if by_memory => {}
                 Err(Setback::Contended(error) | Setback::Lost(error)) if tries < TRIES => {
                     tracing::warn!(%error, tries, "a transaction is tried again");
                     tries += 1;
@@ -147,47 +160,57 @@ impl<E: Engine> Writer<E> {
     }
 
     /// Writes and commits `batch`. After a setback nothing of it is stored, unless the setback says that nobody knows; a
-    /// connection that failed is not used again.
+    /// connection that failed is not used again. `by_memory` becomes true when steps were admitted by what is known.
     async fn transaction(
         &mut self,
         batch: &mut [Job<E::Connection>],
         patience: Patience,
+        by_memory: &mut bool,
     ) -> Result<(), Setback> {
         let limit = self.engine.transaction_limit();
+        let known = std::mem::take(&mut self.known);
         let outcome = match self.connected().await {
             Ok(connection) => {
-                let written = within(limit, write_and_commit::<E>(connection, batch, patience)).await;
+                let transaction = Transaction::<E> { connection, known: &known, by_memory };
+                let written = within(limit, transaction.write_and_commit(batch, patience)).await;
                 // It may have committed.
                 written.unwrap_or_else(|| Err(Setback::Lost(silent()).at_commit()))
             }
             // Whatever kept it from opening: it was tried just now.
             Err(error) => Err(Setback::Broken(error)),
         };
-        match &outcome {
-            Ok(()) => {
+        match outcome {
+            Ok(written) => {
+                self.known = known;
+                self.known.learn(written);
                 self.shared.committed();
                 if batch.iter().any(Job::adds_messages) {
                     self.messages.send_modify(|commits| *commits += 1);
                 }
+                Ok(())
             }
-            Err(Setback::Refused(_) | Setback::Contended(_) | Setback::Blocked(_)) => {
-                self.roll_back(limit).await;
+            Err(setback) => {
+                self.recover(&setback, limit).await;
+                Err(setback)
             }
-            Err(Setback::Lost(error) | Setback::Broken(error)) => {
+        }
+    }
+
+    async fn recover(&mut self, setback: &Setback, limit: Option<Duration>) {
+        match setback {
+            Setback::Refused(_) | Setback::Contended(_) | Setback::Blocked(_) => self.roll_back(limit).await,
+            Setback::Lost(error) | Setback::Broken(error) => {
                 self.shared.failed(error);
                 self.hang_up().await;
             }
         }
-        outcome
     }
 
     /// Runs a job between two transactions. It is not tried again.
     async fn run_apart(&mut self, mut pending: Box<dyn Pending<E::Connection>>) {
+        self.known.forget();
         let outcome = match self.connected().await {
-            Ok(connection) => pending.write(connection).await.map_err(|failure| match failure {
-                Failure::Refused(error) => Setback::Refused(error),
-                Failure::Driver(error) => E::setback(error),
-            }),
+            Ok(connection) => pending.write(connection).await.map(drop).map_err(setback::<E>),
             Err(error) => Err(Setback::Broken(error)),
         };
         if let Err(Setback::Lost(error) | Setback::Broken(error)) = &outcome {
@@ -243,42 +266,87 @@ fn settle<C>(batch: Vec<Job<C>>, outcome: Result<(), Setback>) {
     }
 }
 
-async fn write_and_commit<E: Engine>(
-    connection: &mut E::Connection,
-    batch: &mut [Job<E::Connection>],
-    patience: Patience,
-) -> Result<(), Setback> {
-    write::<E>(connection, batch, patience).await.map_err(|failure| match failure {
+fn setback<E: Engine>(failure: Failure) -> Setback {
+    match failure {
         Failure::Refused(error) => Setback::Refused(error),
         Failure::Driver(error) => E::setback(error),
-    })?;
-    FailPoint::WriterBeforeCommit.pass();
-    E::execute(connection, "COMMIT").await.map_err(|error| E::setback(error).at_commit())?;
-    FailPoint::WriterAfterCommit.pass();
-    Ok(())
+    }
 }
 
-async fn write<E: Engine>(
-    connection: &mut E::Connection,
-    batch: &mut [Job<E::Connection>],
-    patience: Patience,
-) -> Result<(), Failure> {
-    let sessions: BTreeSet<SessionId> = batch.iter().filter_map(Job::session).cloned().collect();
-    E::begin(connection, patience, &sessions).await?;
-    let mut rest = batch;
-    while let Some(first) = rest.first() {
-        if let Job::Step(_) = first {
-            let steps = rest.iter().take_while(|job| matches!(job, Job::Step(_))).count();
-            let (run, after) = rest.split_at_mut(steps);
-            steps::write::<E>(connection, run).await?;
-            rest = after;
-        } else {
-            let (one, after) = rest.split_at_mut(1);
-            if let [Job::Other(pending)] = one {
-                pending.write(connection).await?;
-            }
-            rest = after;
+/// One transaction, from its beginning to its commit.
+struct Transaction<'a, E: Engine> {
+    connection: &'a mut E::Connection,
+    known: &'a Known,
+    by_memory: &'a mut bool,
+}
+
+impl<E: Engine> Transaction<'_, E> {
+    async fn write_and_commit(
+        mut self,
+        batch: &mut [Job<E::Connection>],
+        patience: Patience,
+    ) -> Result<Vec<Written>, Setback> {
+        if let Some(steps) = steps::only_steps(batch)
+            && let Some(heads) = self.known.admit(&steps)
+        {
+            *self.by_memory = true;
+            FailPoint::WriterBeforeCommit.pass();
+            let written = E::add_and_commit(self.connection, &steps, &heads).await;
+            written.map_err(|failure| setback::<E>(failure).at_commit())?;
+            FailPoint::WriterAfterCommit.pass();
+            steps::admit_all(batch);
+            return Ok(vec![Written::Steps(heads)]);
         }
+        let written = self.write(batch, patience).await.map_err(setback::<E>)?;
+        FailPoint::WriterBeforeCommit.pass();
+        let committed = E::execute(self.connection, "COMMIT").await;
+        committed.map_err(|error| E::setback(error).at_commit())?;
+        FailPoint::WriterAfterCommit.pass();
+        Ok(written)
     }
-    Ok(())
+
+    async fn write(
+        &mut self,
+        batch: &mut [Job<E::Connection>],
+        patience: Patience,
+    ) -> Result<Vec<Written>, Failure> {
+        let sessions: BTreeSet<SessionId> = batch.iter().filter_map(Job::session).cloned().collect();
+        E::begin(self.connection, patience, &sessions).await?;
+        let mut written = Vec::new();
+        let mut rest = batch;
+        while let Some(first) = rest.first() {
+            if let Job::Step(_) = first {
+                let steps = rest.iter().take_while(|job| matches!(job, Job::Step(_))).count();
+                let (run, after) = rest.split_at_mut(steps);
+                let heads = self.write_steps(run, &written).await?;
+                written.push(Written::Steps(heads));
+                rest = after;
+            } else {
+                let (one, after) = rest.split_at_mut(1);
+                if let [Job::Other(pending)] = one {
+                    written.push(Written::Other(pending.write(self.connection).await?));
+                }
+                rest = after;
+            }
+        }
+        Ok(written)
+    }
+
+    /// Writes a run of steps, by what is known when nothing that this transaction has `written` changes it.
+    async fn write_steps(
+        &mut self,
+        run: &mut [Job<E::Connection>],
+        written: &[Written],
+    ) -> Result<Heads, Failure> {
+        if written.iter().all(Written::leaves_what_is_known)
+            && let Some(steps) = steps::only_steps(run)
+            && let Some(heads) = self.known.admit(&steps)
+        {
+            *self.by_memory = true;
+            E::add(self.connection, &steps, &heads).await?;
+            steps::admit_all(run);
+            return Ok(heads);
+        }
+        steps::write::<E>(self.connection, run).await
+    }
 }

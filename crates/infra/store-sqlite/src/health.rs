@@ -9,7 +9,7 @@ use loom_store::{Error, HealthStore, PoolUse, StoreKind, StoreStatus};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::error::{Failure, unavailable};
-use crate::writer::{Queue, Write};
+use crate::writer::{Queue, Touched, Write};
 
 /// What a look at the store needs.
 pub(crate) struct Health {
@@ -91,5 +91,9 @@ impl Write<SqliteConnection> for Probe {
         };
         sqlx::query(query).execute(connection).await?;
         Ok(Ok(()))
+    }
+
+    fn touched(&self, _reply: &()) -> Touched {
+        Touched::Nothing
     }
 }

@@ -6,7 +6,7 @@ use loom_store::{Error, RequestKey};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::error::{Failure, unavailable};
-use crate::writer::Write;
+use crate::writer::{Touched, Write};
 use loom_store_sql::records;
 
 /// The turn and the digest that `key` stands for.
@@ -34,5 +34,9 @@ impl Write<SqliteConnection> for Forget {
         let delete = "DELETE FROM idempotency_keys WHERE created_at < ?";
         let deleted = sqlx::query(delete).bind(self.0.as_micros()).execute(connection).await?;
         Ok(Ok(deleted.rows_affected()))
+    }
+
+    fn touched(&self, _reply: &u64) -> Touched {
+        Touched::Nothing
     }
 }

@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::error::{Failure, unavailable};
-use crate::writer::{Queue, Write};
+use crate::writer::{Queue, Touched, Write};
 
 /// What holds the whole directory holds each session in it.
 const HELD: Renewal = Renewal::Held { remaining: None };
@@ -87,6 +87,10 @@ impl Write<SqliteConnection> for ClaimUnfinished {
         }
         Ok(claimed)
     }
+
+    fn touched(&self, _reply: &Vec<Claimed>) -> Touched {
+        Touched::Nothing
+    }
 }
 
 fn claimed(row: &SqliteRow) -> Result<Claimed, Error> {
@@ -106,5 +110,9 @@ impl Write<SqliteConnection> for Release {
             .execute(connection)
             .await?;
         Ok(Ok(()))
+    }
+
+    fn touched(&self, _reply: &()) -> Touched {
+        Touched::Nothing
     }
 }

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 
 use crate::error::{Failure, unavailable};
 use crate::waiting::{TO_APPROVE, TO_RESOLVE};
-use crate::writer::Write;
+use crate::writer::{Touched, Write};
 use loom_store_sql::records;
 
 const COUNT: &str = "
@@ -85,5 +85,9 @@ impl Write<SqliteConnection> for Recover {
             Some(row) => records::turn(&row),
             None => Err(Error::Fenced { session: self.session.to_string() }),
         })
+    }
+
+    fn touched(&self, _reply: &TurnRecord) -> Touched {
+        Touched::Nothing
     }
 }

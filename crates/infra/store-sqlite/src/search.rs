@@ -13,7 +13,7 @@ use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::error::{Failure, unavailable};
 use crate::words::{indexed, question};
-use crate::writer::Write;
+use crate::writer::{Touched, Write};
 use loom_store_sql::{Row, records};
 
 const CURSOR: &str = "SELECT value FROM meta WHERE key = 'fts_cursor'";
@@ -110,5 +110,9 @@ impl Write<SqliteConnection> for IndexMore {
             UPDATE meta SET value = ? WHERE key = 'fts_cursor'";
         sqlx::query(add).bind(json!(entries).to_string()).bind(last).execute(connection).await?;
         Ok(Ok(u32::try_from(rows.len()).unwrap_or(u32::MAX)))
+    }
+
+    fn touched(&self, _reply: &u32) -> Touched {
+        Touched::Nothing
     }
 }

@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::error::{Failure, unavailable};
-use crate::writer::{Queue, Write};
+use crate::writer::{Queue, Touched, Write};
 use loom_store_sql::{Row, records};
 
 /// The epoch of a session that has had one owner only.
@@ -155,6 +155,10 @@ impl Write<SqliteConnection> for Create {
             next_message: 0,
             epoch: FIRST_EPOCH,
         }))
+    }
+
+    fn touched(&self, made: &SessionRecord) -> Touched {
+        Touched::NewSession(made.id.clone(), made.epoch)
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use loom_base::Clock;
 use loom_store::{Error, Stores};
 use loom_store_sql::follow_messages;
+use loom_telemetry::Metrics;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{SqliteConnection, SqlitePool};
 use tokio::task::JoinHandle;
@@ -36,6 +37,8 @@ pub struct Options {
     pub lock_wait: Duration,
     /// Says since when the directory is in use, and how long a read took.
     pub clock: Arc<dyn Clock>,
+    /// Counts the commits.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Options {
@@ -43,7 +46,8 @@ impl Options {
     pub fn new(directory: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
         let directory = directory.into();
         let lock_wait = Duration::from_secs(5);
-        Self { directory, database: None, readers: 6, kept_spans: 200_000, lock_wait, clock }
+        let metrics = Arc::default();
+        Self { directory, database: None, readers: 6, kept_spans: 200_000, lock_wait, clock, metrics }
     }
 }
 
@@ -85,7 +89,8 @@ impl SqliteStore {
         let databases = [path, beside.path];
         let size_limit = Arc::new(SizeLimit::default());
         let copied = main.clone();
-        let (queue, writer) = Writer::new(Sqlite::new(main, Arc::clone(&size_limit), directory), connection);
+        let engine = Sqlite::new(main, Arc::clone(&size_limit), directory);
+        let (queue, writer) = Writer::new(engine, connection, options.metrics);
         let stores = Stores {
             sessions: Arc::new(sessions::Sessions::new(queue.clone(), reads.clone())),
             turns: Arc::new(turns::Turns::new(queue.clone(), reads.clone())),

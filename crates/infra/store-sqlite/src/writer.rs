@@ -11,13 +11,14 @@ use async_trait::async_trait;
 use loom_base::SessionId;
 use loom_store::admission::Heads;
 use loom_store::{Advance, Error};
-pub(crate) use loom_store_sql::Write;
+pub(crate) use loom_store_sql::{Touched, Write};
 use loom_store_sql::{Engine, Patience, Setback};
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 
 use crate::connect::{self, Settings};
 use crate::directory::Directory;
 use crate::error::{Failure, setback, unavailable};
+use steps::Extent;
 
 /// The way to the writer.
 pub(crate) type Queue = loom_store_sql::Queue<SqliteConnection>;
@@ -86,7 +87,15 @@ impl Engine for Sqlite {
         steps: &[&Advance],
         heads: &Heads,
     ) -> Result<(), Failure> {
-        steps::add(connection, steps, heads).await
+        steps::add(connection, steps, heads, Extent::Within).await
+    }
+
+    async fn add_and_commit(
+        connection: &mut SqliteConnection,
+        steps: &[&Advance],
+        heads: &Heads,
+    ) -> Result<(), Failure> {
+        steps::add(connection, steps, heads, Extent::Whole).await
     }
 
     async fn discard(connection: SqliteConnection) {
@@ -130,5 +139,9 @@ impl Write<SqliteConnection> for LimitSize {
         self.limit.0.store(self.bytes, Ordering::Release);
         self.limit.apply(connection).await?;
         Ok(Ok(()))
+    }
+
+    fn touched(&self, _reply: &()) -> Touched {
+        Touched::Nothing
     }
 }

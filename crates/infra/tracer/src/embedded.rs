@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tracing::Subscriber;
+use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
@@ -81,6 +82,15 @@ struct Running {
     fields: Fields,
 }
 
+/// Whether a span says whose it is.
+struct NamesInstance(bool);
+
+impl Visit for NamesInstance {
+    fn record_debug(&mut self, field: &Field, _value: &dyn fmt::Debug) {
+        self.0 |= field.name() == attribute::INSTANCE;
+    }
+}
+
 impl<S> Layer<S> for EmbeddedLayer
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
@@ -92,6 +102,12 @@ where
             let running = extensions.get::<Running>()?;
             Some((Arc::clone(&running.root), running.id))
         });
+        // Most spans are nobody's, and their fields are not read.
+        let mut named = NamesInstance(false);
+        attributes.record(&mut named);
+        if above.is_none() && !named.0 {
+            return;
+        }
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         let names = fields.text(attribute::INSTANCE);

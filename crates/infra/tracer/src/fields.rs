@@ -26,17 +26,22 @@ impl Fields {
 
     fn add_text(&mut self, field: &Field, text: &str) {
         let safe = if is_secret_name(field.name()) { "[redacted]".into() } else { redact(text) };
-        let cut = safe.floor_char_boundary(MAX_BYTES);
-        let mut text = safe[..cut].to_owned();
-        if cut < safe.len() {
-            text.push('…');
-        }
-        self.add(field, Value::String(text));
+        self.add(field, Value::String(short(&safe)));
     }
 
     fn add(&mut self, field: &Field, value: Value) {
         self.values.insert(field.name().to_owned(), value);
     }
+}
+
+/// `text`, cut where it is too long for a field.
+pub(crate) fn short(text: &str) -> String {
+    let cut = text.floor_char_boundary(MAX_BYTES);
+    let mut short = text[..cut].to_owned();
+    if cut < text.len() {
+        short.push('…');
+    }
+    short
 }
 
 impl Visit for Fields {

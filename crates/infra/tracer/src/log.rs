@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::EnvFilter;
@@ -13,9 +14,9 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, reload};
 
 use loom_base::Clock;
-use loom_telemetry::{TraceControl, TraceLevelError, attribute};
+use loom_telemetry::{TraceControl, TraceLevelError, attribute, redact};
 
-use crate::fields::Fields;
+use crate::fields::{Fields, short};
 use crate::line::{Ids, Line};
 
 /// What a log line looks like.
@@ -101,19 +102,35 @@ impl<W> fmt::Debug for LogLayer<W> {
     }
 }
 
-impl Ids {
-    /// What `fields` say of them; the rest stays as it is.
-    fn learn(&mut self, fields: &Fields) {
-        let own = [
-            (&mut self.trace, attribute::TRACE_ID),
-            (&mut self.session, attribute::SESSION_ID),
-            (&mut self.agent, attribute::LOOM_AGENT_ID),
-        ];
-        for (id, name) in own {
-            if let Some(text) = fields.text(name) {
-                *id = Some(text.to_owned());
-            }
+/// Reads the ids that a span names and passes over the rest of it, which no line shows.
+impl Visit for Ids {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if let Some(id) = self.named(field) {
+            *id = Some(format!("{value:?}"));
         }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if let Some(id) = self.named(field) {
+            *id = Some(value.to_owned());
+        }
+    }
+}
+
+impl Ids {
+    fn named(&mut self, field: &Field) -> Option<&mut Option<String>> {
+        match field.name() {
+            attribute::TRACE_ID => Some(&mut self.trace),
+            attribute::SESSION_ID => Some(&mut self.session),
+            attribute::LOOM_AGENT_ID => Some(&mut self.agent),
+            _ => None,
+        }
+    }
+
+    /// As a line may show them.
+    fn shown(&self) -> Self {
+        let shown = |id: &Option<String>| id.as_deref().map(|id| short(&redact(id)));
+        Self { trace: shown(&self.trace), session: shown(&self.session), agent: shown(&self.agent) }
     }
 }
 
@@ -126,18 +143,14 @@ where
         let Some(span) = context.span(id) else { return };
         let mut ids =
             span.parent().and_then(|parent| parent.extensions().get::<Ids>().cloned()).unwrap_or_default();
-        let mut fields = Fields::default();
-        attributes.record(&mut fields);
-        ids.learn(&fields);
+        attributes.record(&mut ids);
         span.extensions_mut().insert(ids);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let mut fields = Fields::default();
-        values.record(&mut fields);
         if let Some(ids) = span.extensions_mut().get_mut::<Ids>() {
-            ids.learn(&fields);
+            values.record(ids);
         }
     }
 
@@ -152,7 +165,7 @@ where
             target: event.metadata().target(),
             message: message.as_ref().and_then(|text| text.as_str()).unwrap_or_default().to_owned(),
             fields: fields.values,
-            ids: span.and_then(|span| span.extensions().get::<Ids>().cloned()).unwrap_or_default(),
+            ids: span.and_then(|span| span.extensions().get::<Ids>().map(Ids::shown)).unwrap_or_default(),
         };
         let text = match self.format {
             LogFormat::Text => line.to_text(),

@@ -96,6 +96,6 @@ async fn idle_connections_are_closed_beyond_the_limit() {
             backend.execute_query(ENDLESS, &[], &context).await.unwrap_err()
         });
         futures::future::join_all(queries).await;
-        assert_eq!(backend.engine().unwrap().open_connections(), kept, "of {max_idle_connections}");
+        assert_eq!(backend.engine().unwrap().idle_connections(), kept, "of {max_idle_connections}");
     }
 }

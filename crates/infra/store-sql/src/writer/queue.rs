@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use loom_base::SessionId;
 use loom_store::{Advance, Error, Receipt};
+use loom_telemetry::Metrics;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::steps::StepJob;
-use super::{Job, Pending};
+use super::{Job, Pending, Touched};
 use crate::{Failure, closed};
 
 /// A change, other than a step of a turn, that happens in one transaction.
@@ -27,6 +28,11 @@ pub trait Write<C: Send>: Send + Sync + 'static {
     fn session(&self) -> Option<&SessionId> {
         None
     }
+
+    /// What it has changed when the caller gets `reply`.
+    fn touched(&self, _reply: &Self::Reply) -> Touched {
+        Touched::Anything
+    }
 }
 
 /// What the writer and everyone else know of the writer.
@@ -35,18 +41,18 @@ pub(super) struct Shared {
     /// Whether the last transaction could be written.
     healthy: AtomicBool,
     commits: AtomicU64,
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        Self { healthy: AtomicBool::new(true), commits: AtomicU64::new(0) }
-    }
+    metrics: Arc<Metrics>,
 }
 
 impl Shared {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { healthy: AtomicBool::new(true), commits: AtomicU64::new(0), metrics }
+    }
+
     pub(super) fn committed(&self) {
         self.healthy.store(true, Ordering::Release);
         self.commits.fetch_add(1, Ordering::AcqRel);
+        self.metrics.store_commits.add([], 1);
     }
 
     pub(super) fn failed(&self, error: &Error) {
@@ -149,10 +155,12 @@ struct Slot<C: Send, W: Write<C>> {
 }
 
 impl<C: Send, W: Write<C>> Pending<C> for Slot<C, W> {
-    fn write<'a>(&'a mut self, connection: &'a mut C) -> BoxFuture<'a, Result<(), Failure>> {
+    fn write<'a>(&'a mut self, connection: &'a mut C) -> BoxFuture<'a, Result<Touched, Failure>> {
         Box::pin(async move {
-            self.answer = Some(self.write.write(connection).await?);
-            Ok(())
+            let answer = self.write.write(connection).await?;
+            let touched = answer.as_ref().map_or(Touched::Nothing, |reply| self.write.touched(reply));
+            self.answer = Some(answer);
+            Ok(touched)
         })
     }
 

@@ -1,7 +1,7 @@
 //! Writes steps of turns: looks at what is stored, decides step by step, then writes all that may be written at once.
 
 use loom_base::SessionId;
-use loom_store::admission::Admitted;
+use loom_store::admission::{Admitted, Heads};
 use loom_store::{Advance, Error};
 use tokio::sync::oneshot;
 
@@ -40,12 +40,12 @@ impl StepJob {
 }
 
 /// Writes a run of steps within the open transaction, which keeps others from their sessions. A step that may not be
-/// written gets its verdict and leaves no trace; the others are written.
+/// written gets its verdict and leaves no trace; the others are written. Returns what they made of their turns and sessions.
 pub(super) async fn write<E: Engine>(
     connection: &mut E::Connection,
     run: &mut [Job<E::Connection>],
-) -> Result<(), Failure> {
-    let mut jobs: Vec<&mut StepJob> = run.iter_mut().filter_map(as_step).collect();
+) -> Result<Heads, Failure> {
+    let mut jobs: Vec<&mut StepJob> = run.iter_mut().filter_map(as_step_mut).collect();
     let steps: Vec<_> = jobs.iter().map(|job| &job.step).collect();
     let mut heads = E::heads(connection, &steps).await?;
     let verdicts: Vec<_> = steps.iter().enumerate().map(|(index, step)| heads.admit(index, step)).collect();
@@ -54,13 +54,27 @@ pub(super) async fn write<E: Engine>(
     }
     let admitted = jobs.iter().zip(&verdicts).filter(|(_, verdict)| matches!(verdict, Ok(Admitted::Now)));
     let admitted: Vec<_> = admitted.map(|(job, _)| &job.step).collect();
-    if admitted.is_empty() {
-        return Ok(());
+    if !admitted.is_empty() {
+        E::add(connection, &admitted, &heads).await?;
     }
-    E::add(connection, &admitted, &heads).await
+    Ok(heads)
 }
 
-fn as_step<C>(job: &mut Job<C>) -> Option<&mut StepJob> {
+/// Takes all steps of `run` for admitted.
+pub(super) fn admit_all<C>(run: &mut [Job<C>]) {
+    run.iter_mut().filter_map(as_step_mut).for_each(|job| job.verdict = Ok(()));
+}
+
+/// The steps of `run`; `None` when not all of it is steps.
+pub(super) fn only_steps<C>(run: &[Job<C>]) -> Option<Vec<&Advance>> {
+    let step = |job| match job {
+        &Job::Step(ref step) => Some(&step.step),
+        _ => None,
+    };
+    run.iter().map(step).collect()
+}
+
+fn as_step_mut<C>(job: &mut Job<C>) -> Option<&mut StepJob> {
     match job {
         Job::Step(step) => Some(step),
         _ => None,

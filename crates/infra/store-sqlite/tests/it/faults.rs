@@ -99,6 +99,28 @@ async fn a_row_that_does_not_decode_is_named_and_others_are_read() {
 }
 
 #[tokio::test]
+async fn what_another_program_has_changed_holds_for_the_next_step() {
+    let home = Home::new();
+    let store = home.open().await;
+    let stores = store.stores();
+    let session = open_session(&stores, "s").await;
+    stores.turns.advance(accept(&session, 1, "hello")).await.expect("it is written");
+    stores.turns.advance(follow(&session, 1, 1)).await.expect("what is known is what is stored");
+    let mut stranger = home.stranger().await;
+    let fence = "UPDATE sessions SET epoch = epoch + 1 WHERE id = 's'";
+    sqlx::query(fence).execute(&mut stranger).await.expect("the table is there");
+    let fenced = stores.turns.advance(follow(&session, 1, 2)).await;
+    assert!(matches!(fenced, Err(Error::Fenced { .. })), "{fenced:?}");
+    let free = "UPDATE sessions SET epoch = epoch - 1 WHERE id = 's'";
+    sqlx::query(free).execute(&mut stranger).await.expect("the table is there");
+    stores.turns.advance(follow(&session, 1, 2)).await.expect("it is written");
+    sqlx::query("DELETE FROM sessions").execute(&mut stranger).await.expect("the table is there");
+    stranger.close().await.expect("it closes");
+    let gone = stores.turns.advance(follow(&session, 1, 3)).await;
+    assert!(matches!(gone, Err(Error::Missing { .. })), "{gone:?}");
+}
+
+#[tokio::test]
 async fn only_so_many_spans_are_kept_and_the_oldest_go() {
     use loom_base::TraceId;
     use loom_store::SpanRecord;

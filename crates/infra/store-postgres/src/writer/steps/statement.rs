@@ -170,7 +170,7 @@ rows! {
         cache_write_tokens: i64,
         cost: i64,
         context_start: Option<i64>,
-        last_active: i64,
+        last_active: Option<i64>,
     }
 
     /// An event of a journal.

@@ -13,8 +13,9 @@ use loom_store_sql::Row;
 const READ: &str = "
 SELECT j.value ->> 0 AS turn_id, t.session_id, t.events, t.ended_at,
        t.input_tokens, t.output_tokens, t.cache_read_tokens, t.cache_write_tokens, t.cost, t.model_calls, t.tool_calls,
-       s.epoch, s.next_message, e.append_id
+       s.epoch, s.next_message, e.append_id, v.data_version
 FROM jsonb_each(?) AS j
+CROSS JOIN pragma_data_version AS v
 LEFT JOIN sessions AS s ON s.id = j.value ->> 2
 LEFT JOIN turns AS t ON t.id = j.value ->> 0
 LEFT JOIN turn_events AS e ON e.turn_id = j.value ->> 0 AND e.seq = j.value ->> 1
@@ -36,6 +37,7 @@ pub(in crate::writer) async fn read(
 }
 
 fn add(heads: &mut Heads, step: &Advance, row: &Row<'_>) -> Result<(), Error> {
+    heads.version = Some(row.get("data_version")?);
     if row.get::<Option<i64>>("epoch")?.is_some() {
         let head = SessionHead::stored(row.number("epoch")?, row.number("next_message")?);
         heads.sessions.insert(step.session.clone(), head);

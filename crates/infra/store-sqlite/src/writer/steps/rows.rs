@@ -1,13 +1,13 @@
 //! The rows that a batch of steps writes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use loom_agent::{CallOutcome, Event};
 use loom_base::{CallId, Digest, MessageId, NanoUsd, SessionId, Timestamp, TurnId};
 use loom_llm::{ContentBlock, Role};
 use loom_store::admission::{Heads, SessionHead, TurnHead, counts};
 use loom_store::{
-    Advance, ApprovalAnswer, CallChange, CallResolution, EndNotes, Error, IdempotencyKey, NewTurn, TurnEnd,
+    Advance, ApprovalAnswer, CallChange, CallResolution, EndNotes, IdempotencyKey, NewTurn, TurnEnd,
 };
 use loom_tools::EffectClass;
 use serde::Serialize;
@@ -16,54 +16,8 @@ use sqlx::Sqlite;
 use sqlx::sqlite::SqliteArguments;
 use uuid::Uuid;
 
+use super::script::{Argument, Extent, Part, Script};
 use crate::error::Failure;
-
-/// Each statement takes one array of rows. `->` keeps JSON as JSON, `->>` takes the value out of it.
-const WRITE: &str = "
-INSERT INTO turns (id, session_id, agent_id, agent_version, rules_version, config, rom, patterns, provider, model,
-                   trace_id, parent_span, pattern, accepted_at,
-                   events, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost, model_calls,
-                   tool_calls)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value -> 5, value ->> 6, value ->> 7,
-       value ->> 8, value ->> 9, value ->> 10, value ->> 11, iif(value ->> 12 IS NULL, NULL, value -> 12),
-       value ->> 13, 0, 0, 0, 0, 0, 0, 0, 0
-FROM jsonb_each(?);
-UPDATE turns
-SET events = j.value ->> 1, input_tokens = j.value ->> 2, output_tokens = j.value ->> 3,
-    cache_read_tokens = j.value ->> 4, cache_write_tokens = j.value ->> 5, cost = j.value ->> 6,
-    model_calls = j.value ->> 7, tool_calls = j.value ->> 8,
-    outcome = iif(j.value ->> 9 IS NULL, outcome, j.value -> 9), ended_at = coalesce(j.value ->> 10, ended_at),
-    notes = iif(j.value ->> 9 IS NULL, notes, j.value -> 11), stalled = 0
-FROM jsonb_each(?) AS j
-WHERE turns.id = j.value ->> 0;
-UPDATE sessions
-SET next_message = j.value ->> 1, turns = turns + (j.value ->> 2), input_tokens = input_tokens + (j.value ->> 3),
-    output_tokens = output_tokens + (j.value ->> 4), cache_read_tokens = cache_read_tokens + (j.value ->> 5),
-    cache_write_tokens = cache_write_tokens + (j.value ->> 6), cost = cost + (j.value ->> 7),
-    context_start = coalesce(j.value ->> 8, context_start), last_active = max(last_active, j.value ->> 9)
-FROM jsonb_each(?) AS j
-WHERE sessions.id = j.value ->> 0;
-INSERT INTO turn_events (turn_id, seq, at, append_id, event)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value -> 4 FROM jsonb_each(?);
-INSERT INTO idempotency_keys (principal, method, key, digest, turn_id, created_at)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM jsonb_each(?);
-INSERT INTO messages (id, session_id, turn_id, seq, role, content, beside, tokens, cost, created_at)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value -> 5, value -> 6, value ->> 7,
-       value ->> 8, value ->> 9
-FROM jsonb_each(?);
-INSERT INTO tool_calls (turn_id, message_id, call_id, tool_name, args, class)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value -> 4, value ->> 5 FROM jsonb_each(?);
-UPDATE tool_calls
-SET effect = coalesce(j.value ->> 2, effect), started_at = coalesce(j.value ->> 3, started_at),
-    outcome = coalesce(j.value ->> 4, outcome), ended_at = coalesce(j.value ->> 5, ended_at),
-    result = iif(j.value ->> 4 IS NULL, result, j.value -> 6), facts = iif(j.value ->> 4 IS NULL, facts, j.value -> 7),
-    approval = coalesce(j.value ->> 8, approval), approval_expires_at = coalesce(j.value ->> 9, approval_expires_at),
-    approval_answer = iif(j.value ->> 10 IS NULL, iif(j.value ->> 8 IS NULL, approval_answer, NULL), j.value -> 10),
-    unknown_since = coalesce(j.value ->> 11, unknown_since, iif(j.value ->> 4 = 'unknown', j.value ->> 5, NULL)),
-    resolution = iif(j.value ->> 12 IS NULL, iif(j.value ->> 11 IS NULL, resolution, NULL), j.value -> 12)
-FROM jsonb_each(?) AS j
-WHERE message_id = j.value ->> 0 AND call_id = j.value ->> 1
-RETURNING id";
 
 #[derive(Serialize)]
 struct TurnRow<'a>(
@@ -81,26 +35,24 @@ struct TurnRow<'a>(
     Option<&'a str>,
     Option<&'a loom_store::PatternUse>,
     Timestamp,
-);
-
-#[derive(Serialize)]
-struct TurnState<'a>(
-    TurnId,
     u32,
-    i64,
-    i64,
-    i64,
-    i64,
+    [i64; 4],
     NanoUsd,
     u32,
     u32,
-    Option<&'a loom_agent::Outcome>,
-    Option<Timestamp>,
-    Option<&'a EndNotes>,
 );
 
 #[derive(Serialize)]
-struct SessionState<'a>(&'a SessionId, u64, u32, i64, i64, i64, i64, i64, Option<u64>, i64);
+struct TurnState(TurnId, u32, [i64; 4], NanoUsd, u32, u32);
+
+#[derive(Serialize)]
+struct EndRow<'a>(TurnId, &'a loom_agent::Outcome, Timestamp, &'a EndNotes);
+
+#[derive(Serialize)]
+struct SessionState<'a>(&'a SessionId, u64, u32, [i64; 4], i64, Option<u64>);
+
+#[derive(Serialize)]
+struct ActivityRow<'a>(&'a SessionId, i64);
 
 #[derive(Serialize)]
 struct EventRow<'a>(TurnId, u32, Timestamp, Uuid, &'a Event);
@@ -146,28 +98,30 @@ struct CallState<'a>(
 #[derive(Default)]
 pub(super) struct Rows<'a> {
     turns: Vec<TurnRow<'a>>,
-    turn_states: Vec<TurnState<'a>>,
+    turn_states: Vec<TurnState>,
+    ends: Vec<EndRow<'a>>,
     session_states: Vec<SessionState<'a>>,
+    activity: Vec<ActivityRow<'a>>,
     events: Vec<EventRow<'a>>,
     keys: Vec<KeyRow<'a>>,
     messages: Vec<MessageRow<'a>>,
     calls: Vec<CallRow<'a>>,
     call_states: HashMap<(MessageId, &'a CallId), CallState<'a>>,
-    ends: HashMap<TurnId, &'a TurnEnd>,
+    accepted: Vec<(&'a Advance, &'a NewTurn)>,
 }
 
 impl<'a> Rows<'a> {
     /// Adds what `step` adds. Turn and session are written once for the batch: see [`add_heads`](Self::add_heads).
     pub(super) fn add(&mut self, step: &'a Advance) {
         if let Some(new) = &step.accept {
-            self.turns.push(turn_row(step, new));
+            self.accepted.push((step, new));
         }
         if let Some(IdempotencyKey { key, digest }) = &step.key {
             let (principal, method) = (&key.principal, &key.method);
             self.keys.push(KeyRow(principal, method, &key.key, *digest, step.turn, step.at));
         }
-        if let Some(end) = &step.end {
-            self.ends.insert(step.turn, end);
+        if let Some(TurnEnd { outcome, ended_at, notes }) = &step.end {
+            self.ends.push(EndRow(step.turn, outcome, *ended_at, notes));
         }
         for (seq, event) in (step.expected_seq..).zip(&step.events) {
             self.events.push(EventRow(step.turn, seq, event.at, step.append_id, event));
@@ -227,41 +181,57 @@ impl<'a> Rows<'a> {
 
     /// Adds what the batch makes of its turns and sessions.
     pub(super) fn add_heads(&mut self, heads: &'a Heads) {
-        for (id, head) in heads.turns.iter().filter(|(_, head)| head.touched) {
-            self.turn_states.push(turn_state(*id, head, self.ends.get(id).copied()));
+        let mut added = HashSet::new();
+        for (step, new) in &self.accepted {
+            if let Some(head) = heads.turns.get(&step.turn) {
+                self.turns.push(turn_row(step, new, head));
+                added.insert(step.turn);
+            }
         }
+        let changed = heads.turns.iter().filter(|(id, head)| head.touched && !added.contains(id));
+        self.turn_states.extend(changed.map(|(id, head)| turn_state(*id, head)));
         for (id, head) in heads.sessions.iter().filter(|(_, head)| head.touched) {
             self.session_states.push(session_state(id, head));
+            self.activity.extend(head.last_active.map(|at| ActivityRow(id, at)));
         }
     }
 
-    /// Tool calls that are changed: the rows that the query returns when all of them were there.
+    /// Tool calls that are changed.
     pub(super) fn changed_calls(&self) -> usize {
         self.call_states.len()
     }
 
-    /// All of it as one query.
-    pub(super) fn query(&self) -> Result<sqlx::query::Query<'static, Sqlite, SqliteArguments>, Failure> {
+    /// All of it as one query. One that is a whole transaction fails unless every tool call that it changes is there; the
+    /// last row of another says whether they were.
+    pub(super) fn query(
+        &self,
+        version: Option<i64>,
+        extent: Extent,
+    ) -> Result<sqlx::query::Query<'static, Sqlite, SqliteArguments>, Failure> {
         let call_states: Vec<_> = self.call_states.values().collect();
-        Ok(sqlx::query(WRITE)
-            .bind(json(&self.turns)?)
-            .bind(json(&self.turn_states)?)
-            .bind(json(&self.session_states)?)
-            .bind(json(&self.events)?)
-            .bind(json(&self.keys)?)
-            .bind(json(&self.messages)?)
-            .bind(json(&self.calls)?)
-            .bind(json(&call_states)?))
+        let mut script = Script::new(extent);
+        if let Some(version) = version {
+            script.add(Part::Version, Argument::Number(version));
+        }
+        script.rows(Part::Turns, &self.turns)?;
+        script.rows(Part::TurnStates, &self.turn_states)?;
+        script.rows(Part::Ends, &self.ends)?;
+        script.rows(Part::SessionStates, &self.session_states)?;
+        script.rows(Part::Activity, &self.activity)?;
+        script.rows(Part::Events, &self.events)?;
+        script.rows(Part::Keys, &self.keys)?;
+        script.rows(Part::Messages, &self.messages)?;
+        script.rows(Part::Calls, &self.calls)?;
+        script.rows(Part::CallStates, &call_states)?;
+        if !call_states.is_empty() {
+            let changed = i64::try_from(call_states.len()).unwrap_or(i64::MAX);
+            script.add(Part::Changed(extent), Argument::Number(changed));
+        }
+        Ok(script.query())
     }
 }
 
-fn json(rows: &impl Serialize) -> Result<String, Failure> {
-    let refused =
-        |error: serde_json::Error| Error::Conflict { what: format!("a row that does not encode ({error})") };
-    serde_json::to_string(rows).map_err(|error| Failure::Refused(refused(error)))
-}
-
-fn turn_row<'a>(step: &'a Advance, new: &'a NewTurn) -> TurnRow<'a> {
+fn turn_row<'a>(step: &'a Advance, new: &'a NewTurn, head: &TurnHead) -> TurnRow<'a> {
     TurnRow(
         step.turn,
         &step.session,
@@ -277,39 +247,19 @@ fn turn_row<'a>(step: &'a Advance, new: &'a NewTurn) -> TurnRow<'a> {
         new.parent_span.as_deref(),
         new.pattern.as_ref(),
         new.accepted_at,
-    )
-}
-
-fn turn_state<'a>(id: TurnId, head: &TurnHead, end: Option<&'a TurnEnd>) -> TurnState<'a> {
-    let [input, output, cache_read, cache_write] = counts(head.spent.usage);
-    TurnState(
-        id,
         head.events,
-        input,
-        output,
-        cache_read,
-        cache_write,
+        counts(head.spent.usage),
         head.spent.cost,
         head.spent.model_calls,
         head.spent.tool_calls,
-        end.map(|end| &end.outcome),
-        end.map(|end| end.ended_at),
-        end.map(|end| &end.notes),
     )
 }
 
+fn turn_state(id: TurnId, head: &TurnHead) -> TurnState {
+    let spent = &head.spent;
+    TurnState(id, head.events, counts(spent.usage), spent.cost, spent.model_calls, spent.tool_calls)
+}
+
 fn session_state<'a>(id: &'a SessionId, head: &SessionHead) -> SessionState<'a> {
-    let [input, output, cache_read, cache_write] = head.tokens;
-    SessionState(
-        id,
-        head.next_message,
-        head.turns,
-        input,
-        output,
-        cache_read,
-        cache_write,
-        head.cost,
-        head.context_start,
-        head.last_active,
-    )
+    SessionState(id, head.next_message, head.turns, head.tokens, head.cost, head.context_start)
 }
