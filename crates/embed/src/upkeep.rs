@@ -36,7 +36,7 @@ impl OfflineStore {
             let message = format!("there is no store at {}", database.display());
             return Err(Error::new(ErrorCode::StoreUnavailable, message));
         }
-        let store = Store::open(place, &clock).await?;
+        let store = Store::open(place, &clock, &Arc::default()).await?;
         let stores = store.stores();
         Ok(Self { store, stores, clock })
     }

@@ -27,6 +27,8 @@ pub const MOST_STALLED: u32 = 3;
 /// A message to answer.
 pub(crate) struct Asked {
     pub(crate) request: Box<TurnRequest>,
+    /// Whether the session's id was made for it: then nothing of it is stored.
+    pub(crate) opens_session: bool,
     /// When the caller's time began to run.
     pub(crate) asked_at: Timestamp,
     /// Where it is told that its turn runs, or why not.
@@ -187,11 +189,11 @@ impl Actor {
 
     /// Runs one turn. After an error the session is read again before the next.
     async fn answer(&mut self, loaded: &mut Option<Loaded>, asked: Asked) {
-        let Asked { request, asked_at, reply } = asked;
+        let Asked { request, opens_session, asked_at, reply } = asked;
         if request.cancel.is_cancelled() {
             return drop(reply.send(Err(cancelled_before_start())));
         }
-        if let Err(error) = self.be_ready(loaded).await {
+        if !opens_session && let Err(error) = self.be_ready(loaded).await {
             return drop(reply.send(Err(error)));
         }
         let turn = TurnId::new(&*self.core.ids);
@@ -240,7 +242,7 @@ impl Actor {
             created_at: self.core.clock.now(),
         };
         let record = self.core.stores.sessions.create(session).await?;
-        let claimed = self.core.membership.claim(&self.id).await?;
+        let claimed = self.core.membership.claim_new(&self.id, record.epoch).await?;
         let (lease, epoch) = claimed.ok_or_else(|| Error::session_not_found(&self.id))?;
         let record = SessionRecord { epoch, ..record };
         Ok(Loaded { lease, record, recent: Recent::default(), unfinished: None, is_new: true })

@@ -121,6 +121,20 @@ impl Membership {
         }
     }
 
+    /// The hold on a session that was just made with `epoch`, and the epoch to write to it under; `None` when it is gone
+    /// already. Where nobody else can come, that needs no question.
+    pub(crate) async fn claim_new(
+        &self,
+        session: &SessionId,
+        epoch: u64,
+    ) -> Result<Option<(Lease, u64)>, Error> {
+        if self.is_shared {
+            return self.claim(session).await;
+        }
+        let term = self.held().await?;
+        Ok(Some((Lease { term, clock: Arc::clone(&self.clock) }, epoch)))
+    }
+
     /// Sessions that have a turn without an end and nobody who goes on with it, now ours, in the order these turns were
     /// accepted.
     pub(crate) async fn claim_unfinished(&self, most: u32) -> Result<Vec<SessionId>, Error> {

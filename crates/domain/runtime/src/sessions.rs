@@ -123,11 +123,12 @@ impl Sessions {
     }
 
     async fn start_new(&self, request: TurnRequest) -> Result<Running, Error> {
+        let opens_session = request.session.is_none();
         let session = request.session.clone().unwrap_or_else(|| SessionId::new(&*self.core.ids));
         let (reply, accepted) = oneshot::channel();
         let (cancel, timeout) = (request.cancel.clone(), request.timeout);
         let asked_at = self.core.clock.now();
-        self.post(&session, Asked { request: Box::new(request), asked_at, reply })?;
+        self.post(&session, Asked { request: Box::new(request), opens_session, asked_at, reply })?;
         let over = async {
             match timeout {
                 Some(timeout) => {

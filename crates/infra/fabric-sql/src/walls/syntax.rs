@@ -15,9 +15,14 @@ use crate::failure::Failure;
 /// The longest query read. A chain of operators is as deep a tree as it has operators, and depth costs stack.
 const MAX_SQL_BYTES: usize = 64 * 1024;
 
-/// Enough stack to walk and drop the deepest tree that a text of [`MAX_SQL_BYTES`] can make. Reserved, not used, by a
-/// common query.
+/// Enough stack to walk and drop the deepest tree that a text of [`MAX_SQL_BYTES`] can make.
 const PARSER_STACK: usize = 256 * 1024 * 1024;
+
+/// Stack for each byte of a text: the same share for a short one.
+const STACK_A_BYTE: usize = PARSER_STACK / MAX_SQL_BYTES;
+
+/// Stack that the parser takes for any text.
+const LEAST_STACK: usize = 512 * 1024;
 
 /// The longest query read where the caller is: some hundred microseconds. Longer ones would keep other tasks waiting.
 const MAX_INLINE_BYTES: usize = 4 * 1024;
@@ -35,11 +40,13 @@ pub(super) async fn read(dialect: Dialect, sql: &str, read_only: bool) -> Result
     reading.await.map_err(|error| Failure::failed(format!("the query was not read: {error}")))?
 }
 
-/// Reads `sql` on a stack that no query is too deep for. A query that the parser panics at is refused like any other
+/// Reads `sql` on a stack that no query is too deep for: where the caller is, when that has enough left, as it has for a
+/// query of some hundred bytes. Making a stack and unmaking it costs more than reading such a query. A query that the parser panics at is refused like any other
 /// that it cannot read.
 fn read_apart(dialect: Dialect, sql: &str, read_only: bool) -> Result<AdmittedQuery, Failure> {
     let read = || catch_unwind(|| read_here(dialect, sql, read_only));
-    stacker::grow(PARSER_STACK, read).unwrap_or_else(|_| Err(unreadable("the parser failed")))
+    let enough = LEAST_STACK + sql.len() * STACK_A_BYTE;
+    stacker::maybe_grow(enough, PARSER_STACK, read).unwrap_or_else(|_| Err(unreadable("the parser failed")))
 }
 
 fn read_here(dialect: Dialect, sql: &str, read_only: bool) -> Result<AdmittedQuery, Failure> {
