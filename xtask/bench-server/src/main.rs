@@ -99,7 +99,8 @@ async fn run(arguments: Arguments) -> Result<()> {
         .provider(model::NAME, model::MODEL, Arc::clone(&model) as _);
     if let Some(file) = &arguments.database {
         let options = SqlOptions::default();
-        builder = builder.backend(Arc::new(SqliteBackend::open(agents::BACKEND, file, options, clock).await?));
+        builder =
+            builder.backend(Arc::new(SqliteBackend::open(agents::BACKEND, file, options, clock).await?));
     }
     let agents = agents::Agents::new(arguments.database.is_some());
     let loom = builder.agent(agents.first()).build().await?;
@@ -134,7 +135,8 @@ fn install_log(file: Option<&PathBuf>) -> Result<()> {
         }
         None => Box::new(std::io::sink()),
     };
-    let (log, _) = log_layer_to(std::sync::Mutex::new(writer), LogFormat::Text, "info", Arc::new(SystemClock))?;
+    let (log, _) =
+        log_layer_to(std::sync::Mutex::new(writer), LogFormat::Text, "info", Arc::new(SystemClock))?;
     Ok(tracing_subscriber::registry().with(log).try_init()?)
 }
 

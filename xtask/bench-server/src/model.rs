@@ -153,6 +153,8 @@ impl LlmProvider for Model {
         call.succeeded = true;
         Ok(chunks
             .map(move |chunk| {
+                // Whole, so that the call ends with the last of its chunks and not before the first.
+                let call = &mut call;
                 call.succeeded &= chunk.is_ok();
                 chunk
             })

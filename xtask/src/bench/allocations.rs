@@ -23,7 +23,8 @@ pub(super) fn measure(place: &Place) -> Result<String> {
     let shop = shop.to_str().context("a path that is no text")?;
     let mut table = Table::new(["turn", "turns", "allocations a turn", "KiB allocated a turn"]);
     for (name, arguments) in [("no tool", Vec::new()), ("one query", vec!["--database", shop])] {
-        let arguments = [["--llm-latency", "0ms", "--stream-chunk-size", "0"].as_slice(), &arguments].concat();
+        let arguments =
+            [["--llm-latency", "0ms", "--stream-chunk-size", "0"].as_slice(), &arguments].concat();
         let server = Server::start_bench(&place.bench_server, &arguments, &site.file("log"))?;
         let counted = runtime()?.block_on(count(place, &server))?;
         server.stop()?;
@@ -45,7 +46,9 @@ async fn count(place: &Place, server: &Server) -> Result<(f64, f64)> {
         let answer = client.weave(QUESTION, &session).await?;
         session = client.method().text(&answer, "session_id")?;
     }
-    let counts = || Ok::<_, anyhow::Error>((server.bench_metric("Allocations")?, server.bench_metric("AllocatedBytes")?));
+    let counts = || {
+        Ok::<_, anyhow::Error>((server.bench_metric("Allocations")?, server.bench_metric("AllocatedBytes")?))
+    };
     let before = counts()?;
     for _ in 0..TURNS {
         client.weave(QUESTION, &session).await?;

@@ -42,7 +42,8 @@ pub(super) fn measure(place: &Place) -> Result<String> {
     let last = windows.last().context("no turn was timed")?;
     let mut table = Table::new(["turns", "L1", "server CPU a turn", "against full"]);
     for window in &windows {
-        let is_shown = window.first == 1 || window.fills || window.first % 250 == 1 || window.first == last.first;
+        let is_shown =
+            window.first == 1 || window.fills || window.first % 250 == 1 || window.first == last.first;
         if !is_shown {
             continue;
         }
@@ -57,7 +58,10 @@ pub(super) fn measure(place: &Place) -> Result<String> {
     let turns = u64::try_from(SESSIONS * TURNS)?;
     let content = turns * u64::try_from(2 * MESSAGE)?;
     let beyond = site.stored_bytes()?.saturating_sub(empty + content) / turns;
-    Ok(format!("{table}\nStored for each turn beyond the {} bytes of its two messages: {beyond} bytes.\n", 2 * MESSAGE))
+    Ok(format!(
+        "{table}\nStored for each turn beyond the {} bytes of its two messages: {beyond} bytes.\n",
+        2 * MESSAGE
+    ))
 }
 
 async fn grow(place: &Place, server: &Server) -> Result<Vec<Window>> {

@@ -101,7 +101,8 @@ impl Server {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports.http))?;
         stream.set_read_timeout(Some(START_LIMIT))?;
         let (host, length) = (format!("127.0.0.1:{}", self.ports.http), body.len());
-        let head = format!("{what} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close");
+        let head =
+            format!("{what} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close");
         stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;

@@ -35,7 +35,7 @@ const REST: Duration = Duration::from_secs(2);
 /// Between two looks at what is under way.
 const LOOK: Duration = Duration::from_millis(20);
 /// What is not over by then never will be.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 /// The model takes this long: longer than the kill is away.
 const NEVER_MS: u64 = 600_000;
 
@@ -98,8 +98,16 @@ fn dormant(place: &Place, table: &mut Table<2>) -> Result<()> {
     let took = begun.elapsed();
     std::thread::sleep(REST + REST);
     let after = server.resident_kib()?;
-    row(table, format!("a dormant session, one of {DORMANT}, in the server that served them"), each(before, after, DORMANT));
-    row(table, format!("{DORMANT} sessions of one turn each, made by {CLIENTS} clients"), format!("{:.0} s", took.as_secs_f64()));
+    row(
+        table,
+        format!("a dormant session, one of {DORMANT}, in the server that served them"),
+        each(before, after, DORMANT),
+    );
+    row(
+        table,
+        format!("{DORMANT} sessions of one turn each, made by {CLIENTS} clients"),
+        format!("{:.0} s", took.as_secs_f64()),
+    );
     server.stop()?;
     let server = bench(place, &site, &arguments)?;
     rest();

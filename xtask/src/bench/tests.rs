@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Subject;
 use super::page::replaced;
 use super::sample::Sample;
 use super::server::ticks;
@@ -39,7 +40,6 @@ fn only_what_the_markers_of_the_subject_enclose_is_replaced() {
 #[test]
 fn the_page_has_the_markers_of_every_subject() {
     let page = std::fs::read_to_string(crate::workspace::root().join("docs/benchmarks.md")).unwrap();
-    use super::Subject;
     let subjects = [
         Subject::Startup,
         Subject::Reload,

@@ -222,7 +222,8 @@ fn foreign(from: &Crate, dependency: &Dependency) -> Option<Broken> {
         return unless(owns, "opentelemetry belongs to tracer", "use the tracing facade");
     }
     if family("anyhow") {
-        let owns = matches!(layer, Layer::Bin | Layer::Xtask | Layer::BenchServer) || dependency.kind == Kind::Dev;
+        let owns =
+            matches!(layer, Layer::Bin | Layer::Xtask | Layer::BenchServer) || dependency.kind == Kind::Dev;
         return unless(owns, "anyhow belongs to binaries, xtask and tests", "give the crate an error type");
     }
     None

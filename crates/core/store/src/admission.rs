@@ -138,6 +138,7 @@ impl Heads {
 
 impl TurnHead {
     /// The same between two batches.
+    #[must_use]
     pub fn settled(self) -> Self {
         Self { touched: false, ..self }
     }

@@ -48,8 +48,11 @@ fn escape(value: &str) -> String {
 struct Members<const N: usize, M> {
     hasher: RandomState,
     /// By the hash of their values.
-    known: RwLock<HashMap<u64, Vec<([String; N], M)>>>,
+    known: RwLock<HashMap<u64, Vec<Member<N, M>>>>,
 }
+
+/// A member and its label values.
+type Member<const N: usize, M> = ([String; N], M);
 
 impl<const N: usize, M> Default for Members<N, M> {
     fn default() -> Self {

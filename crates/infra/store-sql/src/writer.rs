@@ -17,9 +17,9 @@ use sqlx::Connection as _;
 use tokio::sync::{mpsc, watch};
 
 use crate::{Engine, Failure, Patience, Setback, silent};
+pub use known::Touched;
 use known::{Known, Written};
 use queue::Shared;
-pub use known::Touched;
 pub use queue::{Queue, Write};
 use steps::StepJob;
 
@@ -80,11 +80,7 @@ pub struct Writer<E: Engine> {
 
 impl<E: Engine> Writer<E> {
     /// A writer on `connection`, and the queue to it. It keeps the engine until it ends, and counts its commits in `metrics`.
-    pub fn new(
-        engine: E,
-        connection: E::Connection,
-        metrics: Arc<Metrics>,
-    ) -> (Queue<E::Connection>, Self) {
+    pub fn new(engine: E, connection: E::Connection, metrics: Arc<Metrics>) -> (Queue<E::Connection>, Self) {
         let (sender, jobs) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new(metrics));
         let (messages, news) = watch::channel(0);

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use loom_base::SessionId;
 use loom_store::admission::Heads;
 use loom_store::{Advance, Error};
-pub(crate) use loom_store_sql::{Touched, Write};
 use loom_store_sql::{Engine, Patience, Setback};
+pub(crate) use loom_store_sql::{Touched, Write};
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 
 use crate::connect::{self, Settings};

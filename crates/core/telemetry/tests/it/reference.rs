@@ -28,7 +28,9 @@ fn all() -> String {
     metrics.reloads.add(["a", "b"], 1);
     metrics.llm_calls.add(["a", "b", "c"], 1);
     metrics.llm_tokens.add(["a", "b", "c"], 1);
-    metrics.spans_dropped.add([], 1);
+    for counter in [&metrics.spans_dropped, &metrics.store_commits, &metrics.commit_waits] {
+        counter.add([], 1);
+    }
     metrics.llm_seconds.observe(["a", "b"], moment);
     for histogram in [&metrics.turn_seconds, &metrics.tool_seconds, &metrics.request_seconds] {
         histogram.observe(["a"], moment);

@@ -155,8 +155,9 @@ impl Script {
         if rows.is_empty() {
             return Ok(());
         }
-        let refused =
-            |error: serde_json::Error| Error::Conflict { what: format!("a row that does not encode ({error})") };
+        let refused = |error: serde_json::Error| Error::Conflict {
+            what: format!("a row that does not encode ({error})"),
+        };
         let rows = serde_json::to_string(rows).map_err(|error| Failure::Refused(refused(error)))?;
         self.add(part, Argument::Rows(rows));
         Ok(())
