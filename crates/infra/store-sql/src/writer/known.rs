@@ -4,6 +4,7 @@
 //! transaction that writes. Whatever goes wrong, all of it is forgotten and the next step looks.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use loom_base::{SessionId, TurnId};
 use loom_store::Advance;
@@ -41,9 +42,11 @@ impl Known {
                 let session = self.sessions.get(&step.session)?;
                 heads.sessions.insert(step.session.clone(), session.clone());
             }
-            if !heads.turns.contains_key(&step.turn) {
+            if let Entry::Vacant(place) = heads.turns.entry(step.turn) {
                 match self.turns.get(&step.turn) {
-                    Some(turn) => drop(heads.turns.insert(step.turn, turn.clone())),
+                    Some(turn) => {
+                        place.insert(turn.clone());
+                    }
                     // Ids are not made twice; were it stored, its row would be refused.
                     None if step.accept.is_some() => {}
                     None => return None,

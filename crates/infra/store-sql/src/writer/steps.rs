@@ -67,11 +67,14 @@ pub(super) fn admit_all<C>(run: &mut [Job<C>]) {
 
 /// The steps of `run`; `None` when not all of it is steps.
 pub(super) fn only_steps<C>(run: &[Job<C>]) -> Option<Vec<&Advance>> {
-    let step = |job| match job {
-        &Job::Step(ref step) => Some(&step.step),
+    run.iter().map(as_step).collect()
+}
+
+fn as_step<C>(job: &Job<C>) -> Option<&Advance> {
+    match job {
+        Job::Step(job) => Some(&job.step),
         _ => None,
-    };
-    run.iter().map(step).collect()
+    }
 }
 
 fn as_step_mut<C>(job: &mut Job<C>) -> Option<&mut StepJob> {
