@@ -128,7 +128,8 @@ fn agents(place: &Place, table: &mut Table<2>) -> Result<()> {
         let busy = server.resident_kib()? / 1_024;
         server.stop()?;
         let figure = format!("{:.0} tool turns/s; {idle} MiB idle, {busy} MiB after them", seen.rate()?);
-        row(table, format!("{count} agents, {ASKERS} clients"), figure);
+        let plural = if count == 1 { "" } else { "s" };
+        row(table, format!("{count} agent{plural}, {ASKERS} clients"), figure);
     }
     Ok(())
 }
