@@ -36,10 +36,13 @@ pub const TABLES: &[Table] = &[
     table("observations", &["id"], &[]),
     table("memory_state", &["id"], &[]),
     table("idempotency_keys", &["principal", "method", "key"], &[]),
+    // What turns that are gone used.
+    table("spending", &["agent_id", "day", "writer"], &[]),
 ];
 
-/// Tables that stay behind: what a database knows of itself and of those who use it, and inner spans, which may be lost.
-pub const LEFT_BEHIND: &[&str] = &["meta", "instances", "spans"];
+/// Tables that stay behind: what a database knows of itself, of those who use it and of what it has lent them, and inner
+/// spans, which may be lost.
+pub const LEFT_BEHIND: &[&str] = &["meta", "instances", "loans", "budgets", "spans"];
 
 /// What stands in a column of a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
