@@ -141,7 +141,9 @@ mod tests {
     fn pieces_have_the_digest_of_the_whole() {
         let mut digester = Digester::default();
         assert_eq!(digester.digest(), Digest::of(""));
-        ["lo", "", "om"].into_iter().for_each(|piece| digester.add(piece));
+        for piece in ["lo", "", "om"] {
+            digester.add(piece);
+        }
         assert_eq!(digester.digest(), Digest::of("loom"));
     }
 

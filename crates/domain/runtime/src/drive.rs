@@ -20,7 +20,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use loom_agent::{Amounts, CallOutcome, Effect, Event, EventKind, HookEntry, Outcome};
+use loom_agent::{Amounts, Effect, Event, EventKind, HookEntry, Outcome};
 use loom_base::{CallId, ErrorCode, FailPoint, MessageId, NanoUsd, SessionId, Timestamp};
 use loom_llm::{Completion, ContentBlock, Role};
 use loom_memory::Recent;
@@ -30,6 +30,7 @@ use loom_tools::EffectClass;
 use crate::accept::Prepared;
 use crate::command::Inbox;
 use crate::core::Core;
+use crate::ending::outcome_name;
 use crate::lease::Lease;
 use crate::model_call::FailedCall;
 use crate::step::{Draughted, Steps};
@@ -478,25 +479,5 @@ impl<'a> Drive<'a> {
             self.replies.push(Box::pin(std::future::ready(reply)));
         }
         Ok(())
-    }
-}
-
-pub(crate) const fn outcome_name(outcome: CallOutcome) -> &'static str {
-    match outcome {
-        CallOutcome::Succeeded => "succeeded",
-        CallOutcome::Failed => "failed",
-        CallOutcome::Denied => "denied",
-        CallOutcome::OverLimit => "over_limit",
-        CallOutcome::Cancelled => "cancelled",
-        CallOutcome::Unknown => "unknown",
-    }
-}
-
-/// The name of a turn's outcome, for metrics and traces.
-pub(crate) fn turn_outcome_name(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Finished { .. } => "finished",
-        Outcome::Failed(_) => "failed",
-        Outcome::Cancelled => "cancelled",
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use loom_agent::{Failure, Limit, Limits, Outcome};
+use loom_agent::{CallOutcome, Failure, Limit, Limits, Outcome};
 use loom_base::{ErrorCode, Timestamp};
 use loom_store::{NewTurn, TurnEnd};
 
 use crate::accept::time_over;
 use crate::core::Core;
-use crate::drive::{Over, turn_outcome_name};
+use crate::drive::Over;
 use crate::story::Story;
 use crate::{ContextUse, Error, Progress, TurnFailure, TurnReport, TurnResult};
 
@@ -81,4 +81,25 @@ pub(crate) fn publish(core: &Core, over: &Over) {
         "turn ended"
     );
     story.tell_end(accepted, end);
+}
+
+/// The name of a call's outcome, for metrics and traces.
+pub(crate) const fn outcome_name(outcome: CallOutcome) -> &'static str {
+    match outcome {
+        CallOutcome::Succeeded => "succeeded",
+        CallOutcome::Failed => "failed",
+        CallOutcome::Denied => "denied",
+        CallOutcome::OverLimit => "over_limit",
+        CallOutcome::Cancelled => "cancelled",
+        CallOutcome::Unknown => "unknown",
+    }
+}
+
+/// The name of a turn's outcome, for metrics and traces.
+pub(crate) fn turn_outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Finished { .. } => "finished",
+        Outcome::Failed(_) => "failed",
+        Outcome::Cancelled => "cancelled",
+    }
 }

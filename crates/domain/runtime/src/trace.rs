@@ -14,7 +14,7 @@ use loom_store::{Journal, SpanRecord, Stores, ToolCallRecord};
 use loom_telemetry::attribute;
 
 use crate::Error;
-use crate::drive::{outcome_name, turn_outcome_name};
+use crate::ending::{outcome_name, turn_outcome_name};
 
 /// Tells the number of a call that was lost from that of the call that took its place.
 const LOST: u32 = 0x4000_0000;

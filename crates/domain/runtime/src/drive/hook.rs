@@ -9,7 +9,8 @@ use loom_telemetry::{redact, redact_json};
 use loom_tools::{HookCall, HookInput, HookMessage, ToolContext, ToolError};
 use tracing::Instrument;
 
-use super::{Drive, Reply, outcome_name};
+use super::{Drive, Reply};
+use crate::ending::outcome_name;
 use crate::tool_call::Ended;
 use crate::{Error, hooks};
 

@@ -44,6 +44,21 @@ pub(super) enum Part {
     Changed(Extent),
 }
 
+const CALL_STATES: &str = "UPDATE tool_calls SET effect = coalesce(j.value ->> 2, effect), \
+     started_at = coalesce(j.value ->> 3, started_at), outcome = coalesce(j.value ->> 4, outcome), \
+     ended_at = coalesce(j.value ->> 5, ended_at), \
+     result = iif(j.value ->> 4 IS NULL, result, j.value -> 6), \
+     facts = iif(j.value ->> 4 IS NULL, facts, j.value -> 7), \
+     approval = coalesce(j.value ->> 8, approval), \
+     approval_expires_at = coalesce(j.value ->> 9, approval_expires_at), \
+     approval_answer = iif(j.value ->> 10 IS NULL, \
+                           iif(j.value ->> 8 IS NULL, approval_answer, NULL), j.value -> 10), \
+     unknown_since = coalesce(j.value ->> 11, unknown_since, \
+                              iif(j.value ->> 4 = 'unknown', j.value ->> 5, NULL)), \
+     resolution = iif(j.value ->> 12 IS NULL, iif(j.value ->> 11 IS NULL, resolution, NULL), \
+                      j.value -> 12) \
+     FROM jsonb_each(?) AS j WHERE message_id = j.value ->> 0 AND call_id = j.value ->> 1";
+
 impl Part {
     const fn statement(self) -> &'static str {
         match self {
@@ -114,22 +129,7 @@ impl Part {
                  SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value -> 4, value ->> 5 \
                  FROM jsonb_each(?)"
             }
-            Self::CallStates => {
-                "UPDATE tool_calls SET effect = coalesce(j.value ->> 2, effect), \
-                 started_at = coalesce(j.value ->> 3, started_at), outcome = coalesce(j.value ->> 4, outcome), \
-                 ended_at = coalesce(j.value ->> 5, ended_at), \
-                 result = iif(j.value ->> 4 IS NULL, result, j.value -> 6), \
-                 facts = iif(j.value ->> 4 IS NULL, facts, j.value -> 7), \
-                 approval = coalesce(j.value ->> 8, approval), \
-                 approval_expires_at = coalesce(j.value ->> 9, approval_expires_at), \
-                 approval_answer = iif(j.value ->> 10 IS NULL, \
-                                       iif(j.value ->> 8 IS NULL, approval_answer, NULL), j.value -> 10), \
-                 unknown_since = coalesce(j.value ->> 11, unknown_since, \
-                                          iif(j.value ->> 4 = 'unknown', j.value ->> 5, NULL)), \
-                 resolution = iif(j.value ->> 12 IS NULL, iif(j.value ->> 11 IS NULL, resolution, NULL), \
-                                  j.value -> 12) \
-                 FROM jsonb_each(?) AS j WHERE message_id = j.value ->> 0 AND call_id = j.value ->> 1"
-            }
+            Self::CallStates => CALL_STATES,
         }
     }
 }
