@@ -205,22 +205,17 @@ impl Actor {
             return drop(reply.send(Err(error)));
         }
         let turn = TurnId::new(&*self.core.ids);
-        let used = loaded.as_ref().map(|state| state.used).unwrap_or_default();
-        let prepared = match self.prepare(loaded.as_ref(), turn, &request, asked_at) {
-            Ok(prepared) => self.with_budgets(prepared, used).await,
-            Err(error) => Err(error),
-        };
-        let (prepared, budgets) = match prepared {
-            Ok(prepared) => prepared,
+        let mut opened = self.open(loaded, turn, &request, asked_at).await;
+        // Another server has made the session meanwhile: it is read, or found to be that one's.
+        if matches!(&opened, Err(error) if error.code == ErrorCode::StoreConflict) && loaded.is_none() {
+            opened = match self.be_ready(loaded).await {
+                Ok(_) => self.open(loaded, turn, &request, asked_at).await,
+                Err(error) => Err(error),
+            };
+        }
+        let (mut state, prepared, budgets) = match opened {
+            Ok(opened) => opened,
             Err(error) => return drop(reply.send(Err(error))),
-        };
-        // Only now: a turn that cannot run leaves no empty session behind.
-        let mut state = match loaded.take() {
-            Some(state) => state,
-            None => match self.create(&prepared.agent, &request).await {
-                Ok(state) => state,
-                Err(error) => return drop(reply.send(Err(error))),
-            },
         };
         let span = self.span(turn, &prepared, request.detailed_trace);
         // On the heap, so that a session that waits is small.
@@ -228,6 +223,25 @@ impl Actor {
         if Box::pin(self.run_turn(&mut state, turn, asked, (prepared, budgets))).instrument(span).await {
             *loaded = Some(state);
         }
+    }
+
+    /// Prepares the turn, and makes the session where there is none.
+    async fn open(
+        &self,
+        loaded: &mut Option<Loaded>,
+        turn: TurnId,
+        request: &TurnRequest,
+        asked_at: Timestamp,
+    ) -> Result<(Loaded, Prepared, Box<TurnBudgets>), Error> {
+        let used = loaded.as_ref().map(|state| state.used).unwrap_or_default();
+        let prepared = self.prepare(loaded.as_ref(), turn, request, asked_at)?;
+        let (prepared, budgets) = self.with_budgets(prepared, used).await?;
+        // Only now: a turn that cannot run leaves no empty session behind.
+        let state = match loaded.take() {
+            Some(state) => state,
+            None => self.create(&prepared.agent, request).await?,
+        };
+        Ok((state, prepared, budgets))
     }
 
     fn span(&self, turn: TurnId, prepared: &Prepared, detailed: bool) -> tracing::Span {

@@ -280,9 +280,13 @@ impl<'a> Drive<'a> {
         })))
     }
 
-    /// Stops what can be asked for again, and waits until what is queued is durable.
+    /// Stops what can be asked for again, and waits until what is queued is durable. That calls were lost before this life is
+    /// journaled now: its own is found out by who takes the turn up.
     async fn park(&mut self) -> Result<(), Error> {
         self.stops.clear();
+        if self.steps.has_events() {
+            self.commit(self.core.clock.now());
+        }
         self.wait_until_durable().await
     }
 

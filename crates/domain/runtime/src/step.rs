@@ -88,6 +88,11 @@ impl Steps {
         self.ended.clone()
     }
 
+    /// Whether anything has happened since the last step.
+    pub(crate) const fn has_events(&self) -> bool {
+        !self.draft.events.is_empty()
+    }
+
     /// Events in the journal once all that was queued is durable.
     pub(crate) const fn events(&self) -> u32 {
         self.seq

@@ -19,7 +19,7 @@ use loom_embed::{AskError, Loom, SystemClock};
 use loom_store::{BudgetKey, BudgetUsage, Page, Waiting, WaitingFor};
 use tokio::sync::Semaphore;
 
-use crate::setup::{PATIENCE, agent, folder, until};
+use crate::setup::{PATIENCE, agent, folder, kill, until};
 
 const ME: Principal = Principal::Local;
 
@@ -226,8 +226,8 @@ async fn turns_at_once_never_begin_more_than_their_budget_covers() {
 }
 
 #[tokio::test]
-async fn a_call_that_a_stop_cut_off_is_settled_at_what_was_held_and_made_again() {
-    let (folder, model) = (folder(), Model::silent());
+async fn a_call_that_a_kill_cut_off_is_settled_at_what_was_held_and_made_again() {
+    let (mut folder, model) = (folder(), Model::silent());
     let worst = worst_case().await;
     // Room for the calls that are lost and the last one, and for nothing more.
     let just = tokens(worst * 3, OnExceeded::Stop);
@@ -235,11 +235,11 @@ async fn a_call_that_a_stop_cut_off_is_settled_at_what_was_held_and_made_again()
     let first = loom(folder.path(), &model, budgets(), just.clone()).await;
     let running = first.start(TurnRequest::new("hello")).await.unwrap();
     model.is_asked(1).await;
-    first.close(Duration::ZERO).await;
+    folder = kill(first, &folder).await;
     let second = loom(folder.path(), &model, budgets(), just.clone()).await;
     model.is_asked(2).await;
     assert_eq!(used(&second).await.reserved.of(Measure::Tokens), worst * 2);
-    second.close(Duration::ZERO).await;
+    folder = kill(second, &folder).await;
 
     let third = loom(folder.path(), &model, budgets(), just.clone()).await;
     model.is_asked(3).await;
@@ -277,6 +277,33 @@ async fn a_call_that_a_stop_cut_off_is_settled_at_what_was_held_and_made_again()
 }
 
 #[tokio::test]
+async fn every_call_that_an_orderly_stop_cuts_off_is_settled() {
+    let (folder, model) = (folder(), Model::silent());
+    let worst = worst_case().await;
+    let start = async || loom(folder.path(), &model, AgentBudgets::default(), Budget::default()).await;
+    let first = start().await;
+    let running = first.start(TurnRequest::new("hello")).await.unwrap();
+    model.is_asked(1).await;
+    first.close(Duration::ZERO).await;
+    // More often than a turn is taken up without getting further: who stops it says nothing against it.
+    for lost in 1..=4 {
+        let loom = start().await;
+        model.is_asked(1 + usize::try_from(lost).unwrap()).await;
+        let now = used(&loom).await;
+        assert_eq!((now.estimated_tokens, now.reserved.of(Measure::Tokens)), (worst * (lost - 1), worst * 2));
+        loom.close(Duration::ZERO).await;
+    }
+    let last = start().await;
+    model.is_asked(6).await;
+    model.lets.add_permits(1);
+    let again = last.runtime().sessions().attach(running.turn, None, ME).await.unwrap();
+    let spent = again.end().await.unwrap().report.spent;
+    assert_eq!((spent.estimated_tokens, spent.usage.total()), (worst * 5, worst * 5 + WHOLE));
+    verified(&last).await;
+    last.close(PATIENCE).await;
+}
+
+#[tokio::test]
 async fn a_turn_that_was_lost_once_too_often_for_its_budget_ends_visibly() {
     let (folder, model) = (folder(), Model::silent());
     let once = tokens(worst_case().await + 100, OnExceeded::Stop);
@@ -296,19 +323,19 @@ async fn a_turn_that_was_lost_once_too_often_for_its_budget_ends_visibly() {
 
 #[tokio::test]
 async fn a_cancelled_turn_that_nobody_takes_up_still_counts_what_was_lost() {
-    let (folder, model) = (folder(), Model::silent());
-    let start = async || loom(folder.path(), &model, AgentBudgets::default(), Budget::default()).await;
-    let first = start().await;
+    let (mut folder, model) = (folder(), Model::silent());
+    let start = async |folder: &Path| loom(folder, &model, AgentBudgets::default(), Budget::default()).await;
+    let first = start(folder.path()).await;
     let running = first.start(TurnRequest::new("hello")).await.unwrap();
     model.is_asked(1).await;
     let held = used(&first).await.reserved.of(Measure::Tokens);
-    first.close(Duration::ZERO).await;
+    folder = kill(first, &folder).await;
     for times in 2..=4 {
-        let loom = start().await;
+        let loom = start(folder.path()).await;
         model.is_asked(times).await;
-        loom.close(Duration::ZERO).await;
+        folder = kill(loom, &folder).await;
     }
-    let last = start().await;
+    let last = start(folder.path()).await;
     let page = last.runtime().sessions().unfinished(ME, Page::new(0, 0)).await.unwrap();
     assert_eq!(page.items[0].stalled, loom_embed::runtime::MOST_STALLED);
     last.runtime().sessions().cancel_turn(running.turn, ME).await.unwrap();

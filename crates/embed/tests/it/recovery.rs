@@ -15,11 +15,10 @@ use loom_embed::runtime::{
 use loom_embed::tools::{EffectClass, Tool, ToolContext, ToolError, ToolOutput};
 use loom_embed::{FunctionTool, Loom, SystemClock};
 use loom_store::{IdempotencyKey, Page, RequestKey, Waiting, WaitingCall, WaitingFor};
-use loom_testkit::tamper;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::setup::{PATIENCE, agent, folder, until};
+use crate::setup::{PATIENCE, agent, folder, kill, until};
 
 const ME: Principal = Principal::Local;
 const PAYS: &str = "
@@ -392,22 +391,19 @@ async fn a_request_sent_again_under_its_key_gets_the_same_turn() {
 
 #[tokio::test]
 async fn a_turn_that_gets_no_further_is_quarantined_and_can_be_cancelled() {
-    let (folder, bank) = (folder(), Bank::open());
-    let start = async || loom(folder.path(), &bank, EffectClass::Pure, Permissions::default()).await;
-    let first = start().await;
+    let (mut folder, bank) = (folder(), Bank::open());
+    let start = async |folder: &Path| loom(folder, &bank, EffectClass::Pure, Permissions::default()).await;
+    let first = start(folder.path()).await;
     let running = first.start(TurnRequest::new("slowly")).await.unwrap();
-    first.close(Duration::ZERO).await;
+    folder = kill(first, &folder).await;
     for attempt in 1..=3 {
-        let loom = start().await;
+        let loom = start(folder.path()).await;
         assert_eq!(attach(&loom, &running).await.turn, running.turn);
         let page = loom.runtime().sessions().unfinished(ME, Page::new(0, 0)).await.unwrap();
         assert_eq!((page.items[0].recoveries, page.items[0].stalled), (attempt, attempt));
-        loom.close(Duration::ZERO).await;
-        // As a kill leaves it: a stop that was asked for counts back.
-        let killed = "UPDATE turns SET stalled = stalled + 1".to_owned();
-        tamper(&folder.path().join("loom.db"), &[killed]).await.unwrap();
+        folder = kill(loom, &folder).await;
     }
-    let last = start().await;
+    let last = start(folder.path()).await;
     let refused = last.start(TurnRequest::new("hello").in_session(running.session.clone())).await;
     assert_eq!(refused.unwrap_err().code, ErrorCode::TurnQuarantined);
     assert_eq!(last.ask("elsewhere").await.unwrap().text, "you said elsewhere");

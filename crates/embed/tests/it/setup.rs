@@ -99,6 +99,16 @@ pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
+/// Stops a Loom as a kill does: its data as they are at this moment, in another folder.
+pub(crate) async fn kill(loom: Loom, folder: &tempfile::TempDir) -> tempfile::TempDir {
+    let image = self::folder();
+    for file in ["loom.db", "loom.db-wal"] {
+        std::fs::copy(folder.path().join(file), image.path().join(file)).unwrap();
+    }
+    loom.close(Duration::ZERO).await;
+    image
+}
+
 /// How long tests wait for running turns when they close a Loom.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
