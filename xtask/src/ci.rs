@@ -3,22 +3,24 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::suites::Skips;
-use crate::workspace::{cargo, is_installed, run as run_command};
-use crate::{chaos, r#gen, layers, proto_breaking, suites, tidy};
+use crate::tools::{BUF, CARGO_DENY, Tool};
+use crate::workspace::{cargo, run as run_command};
+use crate::{buf, chaos, r#gen, layers, proto_breaking, suites, tidy};
 
-/// A step's name, the cargo subcommand that it needs beside cargo's own, and what it does.
-type Step = (&'static str, Option<&'static str>, fn(&Path) -> Result<()>);
+/// A step's name, the program of others that it needs, and what it does.
+type Step = (&'static str, Option<Tool>, fn(&Path) -> Result<()>);
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     ("formatting", None, |root| run_command(cargo(root).args(["fmt", "--all", "--check"]))),
     ("layers", None, layers::check),
     ("tidy", None, tidy::check),
     ("generated files", None, r#gen::check),
     ("API against its baseline", None, proto_breaking::check),
-    ("licences, bans, sources", Some("cargo-deny"), |root| {
+    ("API in the eyes of buf", Some(BUF), buf::check),
+    ("licences, bans, sources", Some(CARGO_DENY), |root| {
         run_command(cargo(root).args(["deny", "--locked", "check", "bans", "licenses", "sources"]))
     }),
     ("clippy", None, |root| {
@@ -56,20 +58,24 @@ const STEPS: [Step; 11] = [
     ("chaos, a little", None, |root| chaos::run(root, &chaos::Options::brief())),
 ];
 
-/// Runs every step, stops at the first that fails, and says at the end which could not run.
-pub(crate) fn run(root: &Path) -> Result<()> {
+/// Runs every step, stops at the first that fails, and says at the end which could not run: by `skips` a failure itself.
+pub(crate) fn run(root: &Path, skips: Skips) -> Result<()> {
     let mut skipped = Vec::new();
     for (name, needs, step) in STEPS {
         println!("\n== {name}");
-        if let Some(program) = needs.filter(|program| !is_installed(program)) {
-            skipped.push(format!(
-                "{name}: skipped, {program} is not installed; `cargo install --locked {program}`"
-            ));
+        if let Some(tool) = needs.filter(|tool| tool.find(root).is_none()) {
+            skipped.push(format!("{name}: skipped, {}", tool.missing()));
+            if skips == Skips::Fail {
+                break;
+            }
             continue;
         }
         let begun = Instant::now();
         step(root).context(name)?;
         println!("== {name}: passed in {} s", begun.elapsed().as_secs());
+    }
+    if let (Skips::Fail, Some(line)) = (skips, skipped.first()) {
+        bail!("{line}");
     }
     println!("\nall that ran passed");
     for line in skipped {

@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod buf;
 mod chaos;
 mod ci;
 mod r#gen;
@@ -18,6 +19,7 @@ mod postgres;
 mod proto_breaking;
 mod suites;
 mod tidy;
+mod tools;
 mod workspace;
 
 use std::path::Path;
@@ -51,6 +53,8 @@ enum Task {
         #[arg(long)]
         bless: bool,
     },
+    /// Ask buf whether the API's protos are well made and break no client
+    Buf,
     /// Run every test this machine can run, and say which it could not
     Test {
         /// Fail when a suite has to be skipped
@@ -61,7 +65,11 @@ enum Task {
         extra: Vec<String>,
     },
     /// Run everything that must pass before a change lands
-    Ci,
+    Ci {
+        /// Fail when a step has to be skipped
+        #[arg(long)]
+        require_all: bool,
+    },
     /// Kill the server again and again under load, and check that nothing is lost and nothing happens twice
     Chaos(chaos::Options),
     /// Record effects to a file, for `chaos`
@@ -98,11 +106,15 @@ fn perform(task: Task, root: &Path) -> anyhow::Result<()> {
         Task::Gen { check: false } => r#gen::write(root),
         Task::ProtoBreaking { bless: true } => proto_breaking::bless(root),
         Task::ProtoBreaking { bless: false } => proto_breaking::check(root),
+        Task::Buf => buf::check(root),
         Task::Test { require_all, extra } => {
             let skips = if require_all { suites::Skips::Fail } else { suites::Skips::Report };
             suites::run(root, skips, &extra)
         }
-        Task::Ci => ci::run(root),
+        Task::Ci { require_all } => {
+            let skips = if require_all { suites::Skips::Fail } else { suites::Skips::Report };
+            ci::run(root, skips)
+        }
         Task::Chaos(options) => chaos::run(root, &options),
         Task::ChaosRecorder { file } => chaos::record(&file),
         Task::Bench { subject, write } => {
