@@ -204,7 +204,7 @@ struct ErrorInfo {
 }
 
 impl Refusal {
-    fn of(status: &Status) -> Self {
+    pub(crate) fn of(status: &Status) -> Self {
         let details = RpcStatus::decode(status.details()).unwrap_or_default().details;
         let info = details.iter().find(|detail| detail.type_url.ends_with("/google.rpc.ErrorInfo"));
         let info = info.and_then(|info| ErrorInfo::decode(info.value.as_slice()).ok()).unwrap_or_default();
