@@ -6,6 +6,7 @@
 
 mod anthropic;
 mod clock;
+mod gemini;
 mod ids;
 mod openai;
 mod postgres_schema;

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::reply::{Answer, Body, Failure};
 use crate::wire::{self, Closed, Released};
-use crate::{Reply, UNKNOWN_MODEL, anthropic, openai};
+use crate::{Reply, UNKNOWN_MODEL, anthropic, gemini, openai};
 
 /// No test sends more than this.
 const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
@@ -30,6 +30,8 @@ pub enum Dialect {
     OpenAi,
     /// Ollama's Chat Completions: no key, and each tool call whole in one chunk.
     Ollama,
+    /// Google's Gemini API.
+    Gemini,
 }
 
 /// A request as the fake got it.
@@ -74,6 +76,11 @@ impl ProviderFake {
         Self::start(Dialect::Ollama, replies).await
     }
 
+    /// A fake of Google's Gemini API.
+    pub async fn gemini(replies: Vec<Reply>) -> anyhow::Result<Self> {
+        Self::start(Dialect::Gemini, replies).await
+    }
+
     /// A fake of `dialect`.
     pub async fn start(dialect: Dialect, replies: Vec<Reply>) -> anyhow::Result<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -101,6 +108,7 @@ impl ProviderFake {
         match self.shared.dialect {
             Dialect::Anthropic => format!("http://{}", self.address),
             Dialect::OpenAi | Dialect::Ollama => format!("http://{}/v1", self.address),
+            Dialect::Gemini => format!("http://{}/v1beta", self.address),
         }
     }
 
@@ -133,14 +141,17 @@ impl Drop for ProviderFake {
 }
 
 impl Dialect {
-    fn path(self) -> &'static str {
+    /// The model that a request asks, when its path is one of the API.
+    fn model<'a>(self, path: &'a str, body: &'a Value) -> Option<&'a str> {
+        let in_body = |own: &str| (path == own).then(|| body["model"].as_str().unwrap_or_default());
         match self {
-            Self::Anthropic => "/v1/messages",
-            Self::OpenAi | Self::Ollama => "/v1/chat/completions",
+            Self::Anthropic => in_body("/v1/messages"),
+            Self::OpenAi | Self::Ollama => in_body("/v1/chat/completions"),
+            Self::Gemini => gemini::model(path),
         }
     }
 
-    fn check(self, headers: &HeaderMap, body: &Value) -> Result<(), Failure> {
+    fn check(self, headers: &HeaderMap, query: &str, body: &Value) -> Result<(), Failure> {
         match self {
             Self::Anthropic => anthropic::check(headers, body),
             Self::OpenAi => {
@@ -148,6 +159,7 @@ impl Dialect {
                 openai::check(body)
             }
             Self::Ollama => openai::check(body),
+            Self::Gemini => gemini::check(headers, query, body),
         }
     }
 
@@ -156,6 +168,7 @@ impl Dialect {
             Self::Anthropic => anthropic::unknown_model(model),
             Self::OpenAi => openai::unknown_model(model),
             Self::Ollama => openai::unpulled_model(model),
+            Self::Gemini => gemini::unknown_model(model),
         }
     }
 
@@ -164,6 +177,7 @@ impl Dialect {
             Self::Anthropic => anthropic::events(model, answer),
             Self::OpenAi => openai::events(model, answer, openai::ToolCalls::InPieces),
             Self::Ollama => openai::events(model, answer, openai::ToolCalls::Whole),
+            Self::Gemini => gemini::events(model, answer),
         }
     }
 
@@ -171,6 +185,7 @@ impl Dialect {
         match self {
             Self::Anthropic => anthropic::failure_body(&failure.kind, &failure.message),
             Self::OpenAi | Self::Ollama => openai::failure_body(&failure.kind, &failure.message),
+            Self::Gemini => gemini::failure_body(failure.status, &failure.kind, &failure.message),
         }
     }
 }
@@ -182,14 +197,14 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     };
     let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
     let path = head.uri.path().to_owned();
-    let model = body["model"].as_str().unwrap_or_default().to_owned();
+    let query = head.uri.query().unwrap_or_default();
     let dialect = shared.dialect;
-    let refusal = if head.method != Method::POST || path != dialect.path() {
-        Err(Failure::new(404, "not_found_error", "Not Found"))
-    } else if model == UNKNOWN_MODEL {
-        Err(dialect.unknown_model(&model))
-    } else {
-        dialect.check(&head.headers, &body)
+    let asked = dialect.model(&path, &body).filter(|_| head.method == Method::POST).map(str::to_owned);
+    let model = asked.clone().unwrap_or_default();
+    let refusal = match asked {
+        None => Err(Failure::new(404, "not_found_error", "Not Found")),
+        Some(model) if model == UNKNOWN_MODEL => Err(dialect.unknown_model(&model)),
+        Some(_) => dialect.check(&head.headers, query, &body),
     };
     lock(&shared.requests).push(RecordedRequest { path, headers: readable(&head.headers), body });
     let reply = match refusal {
@@ -229,7 +244,8 @@ fn respond(shared: &Shared, reply: Reply, model: &str) -> Response {
 }
 
 fn readable(headers: &HeaderMap) -> BTreeMap<String, String> {
-    let carries_key = |name: &str| name == AUTHORIZATION.as_str() || name == anthropic::KEY_HEADER;
+    let carries_key =
+        |name: &str| [AUTHORIZATION.as_str(), anthropic::KEY_HEADER, gemini::KEY_HEADER].contains(&name);
     let show = |name: &str, value: &[u8]| {
         if carries_key(name) { "[redacted]".into() } else { String::from_utf8_lossy(value).into_owned() }
     };

@@ -77,7 +77,7 @@ impl Reply {
     }
 
     /// The provider refuses with `status`; a redirect leads to another path of the fake. `kind` is Anthropic's
-    /// `error.type` or OpenAI's `error.code`.
+    /// `error.type`, OpenAI's `error.code` or Google's `error.status`.
     pub fn failure(status: u16, kind: impl Into<String>, message: impl Into<String>) -> Self {
         let (kind, message) = (kind.into(), message.into());
         Self::new(Body::Failure(Failure { status, kind, message, retry_after: None }))
@@ -93,7 +93,7 @@ impl Reply {
         Self::new(Body::Raw { content_type: "text/html", text: text.into() })
     }
 
-    /// The same answer with thinking before all else. Only Anthropic's protocol signs it.
+    /// The same answer with thinking before all else. Anthropic signs it, and Google the part after it.
     #[must_use]
     pub fn after_thinking(mut self, text: &str, signature: &str) -> Self {
         if let Body::Answer(answer) = &mut self.body {

@@ -191,7 +191,7 @@ pub async fn no_cut_passes_for_an_answer<P: WireProvider>() -> anyhow::Result<()
 
 /// A provider may fail after its 200; the deltas before are seen.
 pub async fn an_error_inside_an_answer_is_transient<P: WireProvider>() -> anyhow::Result<()> {
-    let kind = by_dialect::<P>("overloaded_error", "server_error");
+    let kind = by_dialect::<P>("overloaded_error", "server_error", "UNAVAILABLE");
     let scene = scene::<P>(vec![Reply::text("half").broken_by(kind, "Overloaded")]).await?;
     let (chunks, error) = scene.stream().await?;
     let error = error.context("no error")?;
@@ -202,7 +202,7 @@ pub async fn an_error_inside_an_answer_is_transient<P: WireProvider>() -> anyhow
 
 /// The wait of a 429 is understood in seconds and as a date.
 pub async fn a_rate_limit_carries_its_wait<P: WireProvider>() -> anyhow::Result<()> {
-    let kind = by_dialect::<P>("rate_limit_error", "rate_limit_exceeded");
+    let kind = by_dialect::<P>("rate_limit_error", "rate_limit_exceeded", "RESOURCE_EXHAUSTED");
     let limit = |wait| Reply::failure(429, kind, "Too many requests").retry_after(wait);
     let scene = scene::<P>(vec![limit("7"), limit("Thu, 01 Jan 2026 00:01:30 GMT"), limit("soon")]).await?;
     for wait in [Some(Duration::from_secs(7)), Some(Duration::from_secs(90)), None] {
@@ -323,6 +323,10 @@ pub async fn a_long_context_is_told_apart<P: WireProvider>() -> anyhow::Result<(
         Dialect::OpenAi | Dialect::Ollama => {
             ("context_length_exceeded", "This model's maximum context length is 1")
         }
+        Dialect::Gemini => (
+            "INVALID_ARGUMENT",
+            "The input token count (9) exceeds the maximum number of tokens allowed (8).",
+        ),
     };
     let scene = scene::<P>(vec![Reply::failure(400, kind, message)]).await?;
     ensure!(scene.failure().await?.class == ErrorClass::ContextTooLong);
@@ -402,9 +406,14 @@ pub async fn the_trace_is_passed_on<P: WireProvider>() -> anyhow::Result<()> {
     Ok(())
 }
 
-const fn by_dialect<P: WireProvider>(anthropic: &'static str, openai: &'static str) -> &'static str {
+const fn by_dialect<P: WireProvider>(
+    anthropic: &'static str,
+    openai: &'static str,
+    gemini: &'static str,
+) -> &'static str {
     match P::DIALECT {
         Dialect::Anthropic => anthropic,
         Dialect::OpenAi | Dialect::Ollama => openai,
+        Dialect::Gemini => gemini,
     }
 }

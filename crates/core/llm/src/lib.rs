@@ -10,6 +10,7 @@ mod credential;
 mod error;
 mod provider;
 mod request;
+pub mod signature;
 mod tokens;
 mod usage;
 

@@ -30,6 +30,13 @@ impl Request {
         Self { url: address.url(), host: address.host(), headers, body, deadline: None }
     }
 
+    /// The same request with a parameter in its query. It is part of the address: nothing secret belongs there.
+    #[must_use]
+    pub fn query(mut self, name: &str, value: &str) -> Self {
+        self.url.query_pairs_mut().append_pair(name, value);
+        self
+    }
+
     /// The same request with a header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {

@@ -6,12 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use loom_base::CallId;
 use loom_llm::{
-    CompletionRequest, ContentBlock, ErrorClass, LlmError, Role, ToolDefinition, alternating, tool_arguments,
+    CompletionRequest, ContentBlock, ErrorClass, LlmError, Role, ToolDefinition, alternating, signature,
+    tool_arguments,
 };
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::error::failure;
+use crate::error::{NAME, failure};
 
 /// The body of a request. It borrows the large parts of what it is made from.
 #[derive(Serialize)]
@@ -185,7 +186,8 @@ fn block(block: &ContentBlock) -> Result<Option<Block<'_>>, LlmError> {
             Some(Block::ToolResult { tool_use_id: wire_id(id), content, is_error: *is_error })
         }
         ContentBlock::Thinking { text, signature } => {
-            signature.as_deref().map(|signature| Block::Thinking { thinking: text, signature })
+            let own = signature.as_deref().and_then(|signature| signature::made_by(NAME, signature));
+            own.map(|signature| Block::Thinking { thinking: text, signature })
         }
     })
 }

@@ -1,0 +1,3 @@
+//! The provider against a server that speaks the Gemini API.
+
+mod wire;
