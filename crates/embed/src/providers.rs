@@ -8,6 +8,7 @@ use loom_config::{Config, ProviderSettings, ProviderType, SecretRef, Secrets};
 use loom_http_client::{BaseUrl, Client, Limits};
 use loom_llm::{CredentialSource, ErrorClass, LlmError, LlmProvider, Providers};
 use loom_llm_anthropic::Anthropic;
+use loom_llm_gemini::Gemini;
 use loom_llm_mock::{MockProvider, Script};
 use loom_llm_offline::OfflineProvider;
 use loom_llm_openai::{OpenAi, Settings};
@@ -71,6 +72,10 @@ impl ProviderRegistry {
                 };
                 Some(Arc::new(OpenAi::new(self.client()?, openai)))
             }
+            ProviderType::Gemini => {
+                let key = credential(name, settings.api_key.clone(), recipe.secrets.clone());
+                Some(Arc::new(Gemini::new(self.client()?, base_url(settings).ok()?, key)))
+            }
             // Made when it was added.
             ProviderType::Mock => None,
         }
@@ -111,6 +116,7 @@ impl Providers for ProviderRegistry {
 fn base_url(settings: &ProviderSettings) -> Result<BaseUrl, loom_http_client::AddressError> {
     let public = match settings.kind {
         ProviderType::Anthropic => loom_llm_anthropic::DEFAULT_BASE_URL,
+        ProviderType::Gemini => loom_llm_gemini::DEFAULT_BASE_URL,
         _ => loom_llm_openai::DEFAULT_BASE_URL,
     };
     settings.base_url.as_ref().map_or(public, |endpoint| endpoint.as_str()).parse()

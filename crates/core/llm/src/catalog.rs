@@ -49,31 +49,40 @@ pub struct Catalog {
     models: BTreeMap<(String, String), ModelInfo>,
 }
 
-/// Dollars are given in cents for a million tokens to keep the table free of fractions.
+/// Dollars are given in thousandths for a million tokens to keep the table free of fractions.
 const BUILT_IN: &[(&str, &str, u64, u32, [i64; 4])] = &[
-    // provider, model prefix, window, max output, cents per million: input, output, cache read, cache write.
+    // provider, model prefix, window, max output, thousandths per million: input, output, cache read, cache write.
     // Published list prices. Those of `mock` are its own and no model's: what a script costs can be told beforehand.
-    ("anthropic", "claude-opus-4*", 200_000, 32_000, [1_500, 7_500, 150, 1_875]),
-    ("anthropic", "claude-opus-4-5*", 200_000, 64_000, [500, 2_500, 50, 625]),
-    ("anthropic", "claude-sonnet-4*", 200_000, 64_000, [300, 1_500, 30, 375]),
-    ("anthropic", "claude-haiku-4*", 200_000, 64_000, [100, 500, 10, 125]),
-    ("anthropic", "claude-3-5-haiku*", 200_000, 8_192, [80, 400, 8, 100]),
-    ("openai", "gpt-4.1*", 1_047_576, 32_768, [200, 800, 50, 0]),
-    ("openai", "gpt-4.1-mini*", 1_047_576, 32_768, [40, 160, 10, 0]),
-    ("openai", "gpt-4.1-nano*", 1_047_576, 32_768, [10, 40, 3, 0]),
-    ("openai", "gpt-4o*", 128_000, 16_384, [250, 1_000, 125, 0]),
-    ("openai", "gpt-4o-mini*", 128_000, 16_384, [15, 60, 8, 0]),
-    ("mock", "*", 200_000, 8_192, [100, 200, 10, 125]),
+    ("anthropic", "claude-opus-4*", 200_000, 32_000, [15_000, 75_000, 1_500, 18_750]),
+    ("anthropic", "claude-opus-4-5*", 200_000, 64_000, [5_000, 25_000, 500, 6_250]),
+    ("anthropic", "claude-sonnet-4*", 200_000, 64_000, [3_000, 15_000, 300, 3_750]),
+    ("anthropic", "claude-haiku-4*", 200_000, 64_000, [1_000, 5_000, 100, 1_250]),
+    ("anthropic", "claude-3-5-haiku*", 200_000, 8_192, [800, 4_000, 80, 1_000]),
+    ("openai", "gpt-4.1*", 1_047_576, 32_768, [2_000, 8_000, 500, 0]),
+    ("openai", "gpt-4.1-mini*", 1_047_576, 32_768, [400, 1_600, 100, 0]),
+    ("openai", "gpt-4.1-nano*", 1_047_576, 32_768, [100, 400, 25, 0]),
+    ("openai", "gpt-4o*", 128_000, 16_384, [2_500, 10_000, 1_250, 0]),
+    ("openai", "gpt-4o-mini*", 128_000, 16_384, [150, 600, 75, 0]),
+    // Those whose price rises beyond 200,000 tokens are taken to have that window, so that the price is right.
+    ("gemini", "gemini-3.5-flash*", 1_048_576, 65_536, [1_500, 9_000, 150, 0]),
+    ("gemini", "gemini-3.1-pro*", 200_000, 65_536, [2_000, 12_000, 200, 0]),
+    ("gemini", "gemini-3.1-flash-lite*", 1_048_576, 65_536, [250, 1_500, 25, 0]),
+    ("gemini", "gemini-3-pro*", 200_000, 65_536, [2_000, 12_000, 200, 0]),
+    ("gemini", "gemini-3-flash*", 1_048_576, 65_536, [500, 3_000, 50, 0]),
+    ("gemini", "gemini-2.5-pro*", 200_000, 65_536, [1_250, 10_000, 125, 0]),
+    ("gemini", "gemini-2.5-flash*", 1_048_576, 65_536, [300, 2_500, 30, 0]),
+    ("gemini", "gemini-2.5-flash-lite*", 1_048_576, 65_536, [100, 400, 10, 0]),
+    ("mock", "*", 200_000, 8_192, [1_000, 2_000, 100, 1_250]),
     ("offline", "*", 200_000, 8_192, [0, 0, 0, 0]),
 ];
 
 impl Catalog {
     /// The models known when this version was made.
     pub fn built_in() -> Self {
-        let cents = |cents: i64| NanoUsd::from_nanos(cents * 10_000_000);
+        let dollars = |thousandths: i64| NanoUsd::from_nanos(thousandths * 1_000_000);
         let entry =
             |&(provider, model, context_window, max_output, prices): &(&str, &str, u64, u32, [i64; 4])| {
-                let [input, output, cache_read, cache_write] = prices.map(cents);
+                let [input, output, cache_read, cache_write] = prices.map(dollars);
                 let prices = Some(Prices { input, output, cache_read, cache_write });
                 ((provider.to_owned(), model.to_owned()), ModelInfo { context_window, max_output, prices })
             };

@@ -19,7 +19,7 @@ const fn later(pattern: &'static str, cure: &'static str) -> Unbuilt {
 const REMOVE: &str = "remove it";
 const CORS: &str = "list the origins in `server.cors.allowed_origins`; an empty list lets no other page in";
 const TRACER: &str = "set `observability.provider` to `embedded` or `none`";
-const ENTRY: &str = "use `anthropic`, `openai` or `ollama`";
+const ENTRY: &str = "use `anthropic`, `openai`, `gemini` or `ollama`";
 
 pub(crate) const UNBUILT: &[Unbuilt] = &[
     later("server.tls", "listen on 127.0.0.1 behind a proxy that has TLS"),
@@ -37,7 +37,6 @@ pub(crate) const UNBUILT: &[Unbuilt] = &[
     later("llm.bedrock_*", ENTRY),
     later("llm.azure_openai_*", ENTRY),
     later("llm.mistral_*", ENTRY),
-    later("llm.gemini_*", ENTRY),
     later("llm.huggingface_*", ENTRY),
     later("llm.litellm_*", ENTRY),
     later("llm.rate_limit", REMOVE),

@@ -74,13 +74,14 @@ fn entry(name: &str, provider: &Provider, layers: &mut Layers<'_>) {
         // A `type` that was given and refused has its own error.
         if !layers.errors.iter().any(|error| error.message().starts_with(&format!("`providers.{name}.type`")))
         {
-            let message =
-                format!("`providers.{name}` needs a `type`: `anthropic`, `openai`, `mock` or `offline`");
+            let message = format!(
+                "`providers.{name}` needs a `type`: `anthropic`, `openai`, `gemini`, `mock` or `offline`"
+            );
             layers.errors.push(ConfigError::new(ErrorCode::InvalidConfig, own, message));
         }
         return;
     };
-    let remote = matches!(kind, ProviderType::Anthropic | ProviderType::OpenAi);
+    let remote = matches!(kind, ProviderType::Anthropic | ProviderType::OpenAi | ProviderType::Gemini);
     for (key, given, fits) in [
         ("base_url", provider.base_url.is_some(), remote),
         ("api_key", provider.api_key.is_some(), remote),

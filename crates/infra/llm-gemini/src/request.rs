@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use loom_base::CallId;
 use loom_llm::{
@@ -10,7 +11,6 @@ use loom_llm::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use std::sync::Arc;
 
 use crate::error::{NAME, failure};
 
@@ -46,8 +46,8 @@ struct Part<'a> {
 #[serde(rename_all = "camelCase")]
 enum Data<'a> {
     Text(&'a str),
-    #[serde(rename_all = "camelCase")]
-    InlineData {
+    #[serde(rename = "inlineData", rename_all = "camelCase")]
+    Inline {
         mime_type: &'a str,
         data: &'a str,
     },
@@ -184,9 +184,9 @@ fn data<'a>(
     Ok(match block {
         ContentBlock::Text { text } if text.trim().is_empty() => None,
         ContentBlock::Text { text } => Some(Data::Text(text)),
-        ContentBlock::Image { media_type, data } => Some(Data::InlineData { mime_type: media_type, data }),
+        ContentBlock::Image { media_type, data } => Some(Data::Inline { mime_type: media_type, data }),
         ContentBlock::Document { media_type, data, .. } => {
-            Some(Data::InlineData { mime_type: document(media_type)?, data })
+            Some(Data::Inline { mime_type: document(media_type)?, data })
         }
         ContentBlock::ToolUse { id, name, input } => {
             Some(Data::FunctionCall { id: id.as_str(), name, args: tool_arguments(input) })

@@ -19,6 +19,7 @@ mod hooks;
 mod http;
 mod limits;
 mod observability;
+mod providers;
 mod public_client;
 mod quickstart;
 mod reloading;

@@ -9,8 +9,8 @@ const MOST_TOKENS: u32 = 1_000_000;
 section! {
     /// Which model answers when an agent names none, and the settings of the built-in providers.
     Llm at "llm." {
-        /// The provider of agents that name none: `anthropic`, `openai`, `ollama`, `mock`, `offline` or a name under
-        /// `providers`. Without one the server starts, and a turn of such an agent fails and says so.
+        /// The provider of agents that name none: `anthropic`, `openai`, `gemini`, `ollama`, `mock`, `offline` or a
+        /// name under `providers`. Without one the server starts, and a turn of such an agent fails and says so.
         provider: Option<String> = None, aliases ["active_provider"], example "offline";
         /// The model to ask at `llm.provider`. Unset: the model of that provider.
         model: Option<String> = None, example "some-model";
@@ -27,6 +27,10 @@ section! {
         openai_model: String = "gpt-4.1".to_owned(), example "gpt-4.1-mini";
         /// Where the key of the provider `openai` is, as for `llm.anthropic_api_key`.
         openai_api_key: SecretRef = SecretRef::known("OPENAI_API_KEY"), example "${TEAM_KEY}";
+        /// The model of the provider `gemini`.
+        gemini_model: String = "gemini-3-flash-preview".to_owned(), example "gemini-2.5-pro";
+        /// Where the key of the provider `gemini` is, as for `llm.anthropic_api_key`.
+        gemini_api_key: SecretRef = SecretRef::known("GEMINI_API_KEY"), example "${TEAM_KEY}";
         /// Where the provider `ollama` listens. It is spoken to by its OpenAI-compatible API, under `/v1`.
         ollama_endpoint: Endpoint = Endpoint::known("http://localhost:11434"), env ["OLLAMA_URL"],
             example "http://gpu.example:11434";

@@ -9,7 +9,7 @@ use crate::{Endpoint, SecretRef};
 
 /// Providers other Looms know and this version does not have.
 pub(crate) const UNBUILT_PROVIDERS: &[&str] =
-    &["bedrock", "azure-openai", "azure_openai", "mistral", "gemini", "huggingface", "litellm", "vertex"];
+    &["bedrock", "azure-openai", "azure_openai", "mistral", "huggingface", "litellm", "vertex"];
 
 choice! {
     /// The protocol of a provider.
@@ -18,29 +18,32 @@ choice! {
         Anthropic = "anthropic",
         /// OpenAI's Chat Completions API, or a server that speaks it.
         OpenAi = "openai",
+        /// Google's Gemini API.
+        Gemini = "gemini",
         /// Replies from a script; no model.
         Mock = "mock",
         /// Answers by patterns and queries alone; no model.
         Offline = "offline",
     }
-    later "bedrock" "azure-openai" "azure_openai" "mistral" "gemini" "huggingface" "litellm" "vertex"
+    later "bedrock" "azure-openai" "azure_openai" "mistral" "huggingface" "litellm" "vertex"
 }
 
 section! {
     /// A provider under a name of your own: `providers: {lab: {type: openai, base_url: "http://lab:8000/v1"}}`. A name
-    /// has small letters, digits, `-` and `_`. The names `anthropic`, `openai`, `ollama`, `mock` and `offline` exist
-    /// without an entry; an entry of that name replaces the built-in one.
+    /// has small letters, digits, `-` and `_`. The names `anthropic`, `openai`, `gemini`, `ollama`, `mock` and `offline`
+    /// exist without an entry; an entry of that name replaces the built-in one.
     Provider at "providers.*." {
         /// The protocol. Needed, unless the name of the entry is itself a type.
         kind: Option<ProviderType> = None, key "type", example "openai";
-        /// Where the server is, for `anthropic` and `openai`. Unset: the provider's public address.
+        /// Where the server is, for `anthropic`, `openai` and `gemini`, with the version where its paths have one. Unset: the
+        /// provider's public address.
         base_url: Option<Endpoint> = None, example "http://lab.example:8000/v1";
-        /// The model of this provider, for agents that name none. Unset: `llm.anthropic_model`, `llm.openai_model` or
-        /// `mock`, by the type.
+        /// The model of this provider, for agents that name none. Unset: `llm.anthropic_model`, `llm.openai_model`,
+        /// `llm.gemini_model` or `mock`, by the type.
         model: Option<String> = None, example "lab-model";
-        /// Where the key is: `${NAME}` of a variable, for `anthropic` and `openai`. Unset: the key of
-        /// `llm.anthropic_api_key` or `llm.openai_api_key`, but only without a `base_url`: a key is never sent to an
-        /// address it was not given for.
+        /// Where the key is: `${NAME}` of a variable, for `anthropic`, `openai` and `gemini`. Unset: the key of
+        /// `llm.anthropic_api_key`, `llm.openai_api_key` or `llm.gemini_api_key`, but only without a `base_url`: a key
+        /// is never sent to an address it was not given for.
         api_key: Option<SecretRef> = None, example "${TEAM_KEY}";
         /// The YAML script of replies, for `mock`.
         script: Option<PathBuf> = None, example "/srv/loom/replies.yaml";
@@ -65,7 +68,7 @@ pub struct ProviderSettings {
 impl ProviderType {
     /// The type that `name` names, if any.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::Anthropic, Self::OpenAi, Self::Mock, Self::Offline]
+        [Self::Anthropic, Self::OpenAi, Self::Gemini, Self::Mock, Self::Offline]
             .into_iter()
             .find(|kind| kind.as_str() == name)
     }
@@ -74,7 +77,7 @@ impl ProviderType {
 impl Config {
     /// The names of all providers: those of the file and the built-in ones, in order.
     pub fn provider_names(&self) -> Vec<&str> {
-        let built_in = ["anthropic", "mock", "offline", "ollama", "openai"];
+        let built_in = ["anthropic", "gemini", "mock", "offline", "ollama", "openai"];
         let mut names: Vec<&str> = self.providers.keys().map(String::as_str).chain(built_in).collect();
         names.sort_unstable();
         names.dedup();
@@ -126,6 +129,7 @@ impl Config {
         match kind {
             ProviderType::Anthropic => self.llm.anthropic_model.clone(),
             ProviderType::OpenAi => self.llm.openai_model.clone(),
+            ProviderType::Gemini => self.llm.gemini_model.clone(),
             ProviderType::Mock | ProviderType::Offline => kind.as_str().to_owned(),
         }
     }
@@ -134,6 +138,7 @@ impl Config {
         match kind {
             ProviderType::Anthropic => Some(self.llm.anthropic_api_key.clone()),
             ProviderType::OpenAi => Some(self.llm.openai_api_key.clone()),
+            ProviderType::Gemini => Some(self.llm.gemini_api_key.clone()),
             ProviderType::Mock | ProviderType::Offline => None,
         }
     }

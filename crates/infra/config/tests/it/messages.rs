@@ -60,7 +60,7 @@ looms.yaml:12:1: unknown key `sever`; did you mean `server`? [LOOM_UNKNOWN_FIELD
 looms.yaml:13:1: unknown key `http_port`; did you mean `server.http_port`? [LOOM_UNKNOWN_FIELD]
 looms.yaml:15:16: `llm.temperature`: expected a number from 0 to 2, found 3 [LOOM_INVALID_CONFIG]
 looms.yaml:16:13: `llm.max_tokens`: expected a whole number, found nothing [LOOM_INVALID_CONFIG]
-looms.yaml:17:3: `llm.bedrock_region` is not in this version: use `anthropic`, `openai` or `ollama` [LOOM_UNSUPPORTED_FIELD]
+looms.yaml:17:3: `llm.bedrock_region` is not in this version: use `anthropic`, `openai`, `gemini` or `ollama` [LOOM_UNSUPPORTED_FIELD]
 looms.yaml:19:12: `storage.backend`: expected `sqlite` or `postgres`, found `mysql` [LOOM_INVALID_CONFIG]
 looms.yaml:22:10: `logging.level`: expected one of `error`, `warn`, `info`, `debug`, `trace`, found `loud` [LOOM_INVALID_CONFIG]
 looms.yaml:23:3: `logging.file` is not in this version: logs go to stderr; redirect it [LOOM_UNSUPPORTED_FIELD]
@@ -101,23 +101,23 @@ fn a_bind_that_others_can_reach_names_the_flag() {
 fn what_keys_mean_together_is_checked() {
     assert_snapshot!(World::new().file("server: {grpc_port: 7000}\n").env("LOOM_HTTP_PORT", "7000").errors(), @"looms.yaml:1:21: `server.grpc_port` and `server.http_port` are both 7000 [LOOM_INVALID_CONFIG]");
     assert_snapshot!(World::new().file("llm: {model: x}\n").errors(), @"looms.yaml:1:14: `llm.model` is the model of `llm.provider`, which is not set [LOOM_INVALID_CONFIG]");
-    assert_snapshot!(World::new().file("llm: {provider: antropic}\n").errors(), @"looms.yaml:1:17: `llm.provider`: there is no provider `antropic`; there are `anthropic`, `mock`, `offline`, `ollama`, `openai`; did you mean `anthropic`? [LOOM_INVALID_CONFIG]");
-    assert_snapshot!(World::new().file("llm: {provider: bedrock}\n").errors(), @"looms.yaml:1:17: `llm.provider`: bedrock is not in this version; use one of `anthropic`, `mock`, `offline`, `ollama`, `openai` [LOOM_UNSUPPORTED_FIELD]");
+    assert_snapshot!(World::new().file("llm: {provider: antropic}\n").errors(), @"looms.yaml:1:17: `llm.provider`: there is no provider `antropic`; there are `anthropic`, `gemini`, `mock`, `offline`, `ollama`, `openai`; did you mean `anthropic`? [LOOM_INVALID_CONFIG]");
+    assert_snapshot!(World::new().file("llm: {provider: bedrock}\n").errors(), @"looms.yaml:1:17: `llm.provider`: bedrock is not in this version; use one of `anthropic`, `gemini`, `mock`, `offline`, `ollama`, `openai` [LOOM_UNSUPPORTED_FIELD]");
     assert_snapshot!(World::new().file("server: {port: 1, grpc_port: 2}\n").errors(), @"looms.yaml:1:19: `server.grpc_port` and `server.port` are the same key; keep `server.grpc_port` [LOOM_INVALID_CONFIG]");
     let file = "\
 providers:
   lab: {}
   Lab: {type: openai, script: x}
   offline: {base_url: http://h, model: m}
-  az: {type: gemini}
+  az: {type: bedrock}
 ";
     assert_snapshot!(World::new().file(file).errors(), @r"
-looms.yaml:2:3: `providers.lab` needs a `type`: `anthropic`, `openai`, `mock` or `offline` [LOOM_INVALID_CONFIG]
+looms.yaml:2:3: `providers.lab` needs a `type`: `anthropic`, `openai`, `gemini`, `mock` or `offline` [LOOM_INVALID_CONFIG]
 looms.yaml:3:3: `providers.Lab`: a name has only small letters, digits, `-` and `_` [LOOM_INVALID_CONFIG]
 looms.yaml:3:31: `providers.Lab.script` means nothing to a provider of type `openai` [LOOM_INVALID_CONFIG]
 looms.yaml:4:23: `providers.offline.base_url` means nothing to a provider of type `offline` [LOOM_INVALID_CONFIG]
 looms.yaml:4:40: `providers.offline.model` means nothing to a provider of type `offline` [LOOM_INVALID_CONFIG]
-looms.yaml:5:14: `providers.az.type`: `gemini` is not in this version; use one of `anthropic`, `openai`, `mock`, `offline` [LOOM_UNSUPPORTED_FIELD]
+looms.yaml:5:14: `providers.az.type`: `bedrock` is not in this version; use one of `anthropic`, `openai`, `gemini`, `mock`, `offline` [LOOM_UNSUPPORTED_FIELD]
 ");
 }
 
@@ -139,7 +139,7 @@ looms.yaml:5:13: `llm.provider`: `${...}` holds no name of a variable (letters, 
 #[test]
 fn profiles_that_cannot_be_had_are_refused() {
     assert_snapshot!(World::new().env("LOOM_ENV", "prod").errors(), @"LOOM_ENV=prod: `observability.provider`: `hawk` is not in this version; use `embedded` or `none` [LOOM_UNSUPPORTED_FIELD]");
-    assert_snapshot!(World::new().env("LOOM_ENV", "staging").errors(), @"LOOM_ENV=staging: `llm.provider`: bedrock is not in this version; use one of `anthropic`, `mock`, `offline`, `ollama`, `openai` [LOOM_UNSUPPORTED_FIELD]");
+    assert_snapshot!(World::new().env("LOOM_ENV", "staging").errors(), @"LOOM_ENV=staging: `llm.provider`: bedrock is not in this version; use one of `anthropic`, `gemini`, `mock`, `offline`, `ollama`, `openai` [LOOM_UNSUPPORTED_FIELD]");
     assert_snapshot!(World::new().env("LOOM_ENV", "devel").errors(), @"LOOM_ENV: there is no profile `devel`: describe it under `profiles` in the file; did you mean `dev`? [LOOM_INVALID_CONFIG]");
     let file = "profiles:\n  qa:\n    server: {prot: 1}\n    profiles: {}\n  x: 3\n";
     assert_snapshot!(World::new().file(file).errors(), @r"

@@ -17,11 +17,14 @@ providers:
 #[test]
 fn built_in_names_need_no_entry() {
     let config = World::new().load().config;
-    assert_eq!(config.provider_names(), ["anthropic", "mock", "offline", "ollama", "openai"]);
+    assert_eq!(config.provider_names(), ["anthropic", "gemini", "mock", "offline", "ollama", "openai"]);
     let anthropic = config.provider("anthropic").unwrap();
     assert_eq!(anthropic.kind, ProviderType::Anthropic);
     assert_eq!(anthropic.model, "claude-sonnet-4-5-20250929");
     assert_eq!(anthropic.api_key, Some(SecretRef::in_variable("ANTHROPIC_API_KEY")));
+    let gemini = config.provider("gemini").unwrap();
+    assert_eq!((gemini.kind, gemini.model.as_str()), (ProviderType::Gemini, "gemini-3-flash-preview"));
+    assert_eq!(gemini.api_key, Some(SecretRef::in_variable("GEMINI_API_KEY")));
     assert_eq!(config.provider("offline").unwrap().api_key, None);
     assert_eq!(config.provider("lab"), None);
     for without_models in ["offline", "mock"] {
