@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::GeneratedFile;
 use crate::layers::{self, Crate, Kind};
@@ -33,17 +33,22 @@ pub(super) fn splice(page: &str, map: &str) -> Option<String> {
     Some(format!("{before}{BEGIN}{map}{END}{after}"))
 }
 
-/// The first paragraph of the crate's own documentation, on one line.
+/// The first paragraph of the crate's own documentation, on one line. A crate that is the source of another, compiled in another
+/// way, has it in its manifest.
 fn purpose(root: &Path, one: &Crate) -> Result<String> {
-    let source = root.join(&one.folder).join("src");
+    let folder = root.join(&one.folder);
+    let source = folder.join("src");
     let path = [source.join("lib.rs"), source.join("main.rs")].into_iter().find(|path| path.is_file());
-    let path = path.with_context(|| format!("{} has neither lib.rs nor main.rs", one.folder))?;
-    let text = std::fs::read_to_string(path)?;
-    Ok(first_paragraph(&text).replace('|', "\\|"))
+    let text = match path {
+        Some(path) => first_paragraph(&std::fs::read_to_string(path)?, "//! "),
+        None => first_paragraph(&std::fs::read_to_string(folder.join("Cargo.toml"))?, "# "),
+    };
+    ensure!(!text.is_empty(), "{} does not say what it is for", one.folder);
+    Ok(text.replace('|', "\\|"))
 }
 
-pub(super) fn first_paragraph(text: &str) -> String {
-    let lines = text.lines().map_while(|line| line.strip_prefix("//! "));
+pub(super) fn first_paragraph(text: &str, mark: &str) -> String {
+    let lines = text.lines().map_while(|line| line.strip_prefix(mark));
     lines.collect::<Vec<_>>().join(" ")
 }
 

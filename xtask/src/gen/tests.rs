@@ -17,7 +17,7 @@ fn the_map_replaces_what_stands_between_its_markers_only() {
 
 #[test]
 fn a_purpose_is_the_first_paragraph() {
-    assert_eq!(first_paragraph("//! Does\n//! this.\n//!\n//! Never that.\n"), "Does this.");
+    assert_eq!(first_paragraph("//! Does\n//! this.\n//!\n//! Never that.\n", "//! "), "Does this.");
 }
 
 #[test]

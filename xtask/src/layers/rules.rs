@@ -23,6 +23,7 @@ enum Layer {
     Testkit,
     Xtask,
     BenchServer,
+    Interleavings,
 }
 
 impl Layer {
@@ -33,6 +34,7 @@ impl Layer {
             ["patterns"] => Some(Self::PatternLibrary),
             ["xtask"] => Some(Self::Xtask),
             ["xtask", "bench-server"] => Some(Self::BenchServer),
+            ["interleavings", _] => Some(Self::Interleavings),
             ["crates", "embed"] => Some(Self::Embed),
             ["crates", "testkit"] => Some(Self::Testkit),
             ["crates", "core", _] => Some(Self::Core),
@@ -99,6 +101,7 @@ fn misplaced(one: &Crate) -> Option<Broken> {
     let named_right = match layer {
         Layer::Bin | Layer::Xtask | Layer::BenchServer => one.name == last,
         Layer::PatternLibrary => one.name == "loom-pattern-library",
+        Layer::Interleavings => one.name.strip_prefix("loom-interleavings-") == Some(last),
         _ => one.name.strip_prefix("loom-") == Some(last),
     };
     (!named_right).then_some(Broken {
@@ -117,7 +120,7 @@ fn forbidden(from: &Crate, to: &Crate, kind: Kind) -> Option<Broken> {
 fn is_allowed(from: &Crate, upper: Layer, to: &Crate, lower: Layer, kind: Kind) -> bool {
     let dev = kind == Kind::Dev;
     match (upper, lower) {
-        (_, Layer::Xtask | Layer::BenchServer) => false,
+        (_, Layer::Xtask | Layer::BenchServer | Layer::Interleavings) => false,
         (Layer::BenchServer, _) => matches!(lower, Layer::Core | Layer::Embed),
         (Layer::Testkit, _) => true,
         (_, Layer::Testkit) => dev && upper != Layer::Core,
@@ -125,7 +128,7 @@ fn is_allowed(from: &Crate, upper: Layer, to: &Crate, lower: Layer, kind: Kind) 
         (_, Layer::PatternLibrary) => upper == Layer::Embed || (upper == Layer::Infra && dev),
         (Layer::Migrations | Layer::PatternLibrary, _) => dev && lower == Layer::Core,
         (Layer::Infra, Layer::Infra) => SHARED_INFRA.contains(&to.name.as_str()),
-        (Layer::Xtask | Layer::Core | Layer::Infra, _) => lower == Layer::Core,
+        (Layer::Xtask | Layer::Core | Layer::Infra | Layer::Interleavings, _) => lower == Layer::Core,
         (Layer::Domain, _) => matches!(lower, Layer::Core | Layer::Domain),
         (Layer::Server, _) => matches!(lower, Layer::Core | Layer::Domain | Layer::Server),
         (Layer::Client, Layer::Server) => to.name == "loom-proto",
@@ -139,8 +142,8 @@ fn is_allowed(from: &Crate, upper: Layer, to: &Crate, lower: Layer, kind: Kind) 
 /// The rule that an edge breaks which the table does not allow.
 fn rule_broken_by(upper: Layer, lower: Layer) -> Broken {
     let (rule, cure) = match (upper, lower) {
-        (_, Layer::Xtask | Layer::BenchServer) => {
-            ("nothing depends on xtask", "move what is shared into crates/core")
+        (_, Layer::Xtask | Layer::BenchServer | Layer::Interleavings) => {
+            ("nothing depends on xtask or interleavings", "move what is shared into crates/core")
         }
         (Layer::BenchServer, _) => ("the bench server uses embed and core", "go through embed"),
         (_, Layer::Testkit) => {
@@ -154,6 +157,10 @@ fn rule_broken_by(upper: Layer, lower: Layer) -> Broken {
             ("migrations and patterns are leaves; their tests may use core", "keep them data only")
         }
         (Layer::Xtask, _) => ("xtask uses core only", "read the crate's files instead of linking it"),
+        (Layer::Interleavings, _) => (
+            "interleavings use core, as the crates do whose sources they compile",
+            "test that in the crate itself",
+        ),
         (Layer::Core, _) => {
             ("core depends on core only", "declare a trait in core and let the crate above implement it")
         }
@@ -191,6 +198,7 @@ fn foreign(from: &Crate, dependency: &Dependency) -> Option<Broken> {
     }
     if family("sqlx") {
         let owns = from.name.starts_with("loom-store-")
+            || from.name == "loom-interleavings-store-sql"
             || layer == Layer::Migrations
             || from.name == "loom-fabric-sql";
         return unless(

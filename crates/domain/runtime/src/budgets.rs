@@ -5,13 +5,14 @@
 //! is borrowed from the store, and handed to turns from memory: a turn's commits never wait for a budget.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use loom_agent::{Amounts, Ceiling, Measure, ModelCall, OnExceeded};
 use loom_base::{AgentId, InstanceId};
 use loom_store::{Borrow, BudgetKey, BudgetStore};
 
 use crate::Error;
+use crate::sync::{Mutex, MutexGuard};
 
 /// The shared budgets that are in use.
 pub(crate) struct Budgets {

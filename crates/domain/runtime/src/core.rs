@@ -98,6 +98,11 @@ impl Model {
 }
 
 impl Core {
+    /// Starts what goes on beside the sessions, and is waited for at the end.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(tokio::spawn(self.tasks.track_future(task)));
+    }
+
     /// The agent with that id or name, also one that another Loom on the same database has just made.
     pub(crate) async fn agent(&self, id_or_name: &str) -> Result<Arc<Agent>, Error> {
         match self.agents.get(id_or_name) {

@@ -264,7 +264,7 @@ impl<'a> Drive<'a> {
         }
         if late::any_unknown(&self.story.turn) {
             let (turns, clock) = (Arc::clone(&self.core.stores.turns), Arc::clone(&self.core.clock));
-            self.core.tasks.spawn(late::settle(turns, clock, self.running.turn, self.replies));
+            self.core.spawn(late::settle(turns, clock, self.running.turn, self.replies));
         }
         let end = self
             .steps

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
@@ -18,6 +18,7 @@ use loom_base::{AgentId, CallId, Digest, NanoUsd, SessionId, Timestamp, TraceId,
 use loom_store::PatternUse;
 
 use crate::Error;
+use crate::sync::{Mutex, MutexGuard};
 
 /// A place in a turn's feed. Its text form, such as `0.2.1`, is what clients resume by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -36,6 +36,7 @@ mod runtime;
 mod sessions;
 mod step;
 mod story;
+mod sync;
 mod tool_call;
 mod trace;
 mod turns;

@@ -4,9 +4,11 @@
 //! follows from the id and does not show it. It is good for as long as the instance is.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use loom_base::{Digest, InstanceId, Secret};
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// Others that are remembered at most; when there are more, each is met again.
 const MOST_KNOWN: usize = 256;

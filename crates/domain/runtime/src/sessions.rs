@@ -3,7 +3,7 @@
 //! Turns of one session run strictly one after the other; sessions do not know of each other.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -19,6 +19,7 @@ use crate::accept::time_over;
 use crate::actor::{Actor, Asked, Retry};
 use crate::command::{Command, Inbox};
 use crate::core::Core;
+use crate::sync::{Mutex, MutexGuard};
 use crate::{Error, Running, TurnRequest, WhenBusy};
 
 /// What may be asked of one session at a time, beside messages.
@@ -200,7 +201,7 @@ impl Sessions {
             park: self.stopping.clone(),
             retry: Retry::default(),
         };
-        self.core.tasks.spawn(actor.run());
+        self.core.spawn(actor.run());
         Mailbox { mail: sender, commands, running, stop }
     }
 

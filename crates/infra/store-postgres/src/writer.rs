@@ -11,7 +11,7 @@ use loom_store::admission::Heads;
 use loom_store::{Advance, Error};
 pub(crate) use loom_store_sql::Write;
 use loom_store_sql::{Engine, Patience, Setback};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 
 use crate::connect::Settings;
 use crate::error::{Failure, setback, unavailable};
@@ -77,6 +77,10 @@ impl Engine for Postgres {
 
     async fn add(connection: &mut PgConnection, steps: &[&Advance], heads: &Heads) -> Result<(), Failure> {
         steps::add(connection, steps, heads).await
+    }
+
+    async fn close(connection: PgConnection) -> Result<(), sqlx::Error> {
+        connection.close().await
     }
 
     async fn discard(connection: PgConnection) {

@@ -23,7 +23,7 @@ pub enum Patience {
 #[async_trait]
 pub trait Engine: Send + Sync + Sized + 'static {
     /// A connection to it.
-    type Connection: sqlx::Connection + 'static;
+    type Connection: Send + 'static;
 
     /// Opens the connection that writes. A commit on it is on disk when it returns.
     async fn connect(&self) -> Result<Self::Connection, Error>;
@@ -65,6 +65,9 @@ pub trait Engine: Send + Sync + Sized + 'static {
         Self::add(connection, steps, heads).await?;
         Ok(Self::execute(connection, "COMMIT").await?)
     }
+
+    /// Says goodbye on a connection that is no longer needed.
+    async fn close(connection: Self::Connection) -> Result<(), sqlx::Error>;
 
     /// Gives up a connection that has failed, with the locks that it holds.
     async fn discard(connection: Self::Connection);

@@ -22,7 +22,7 @@ where
 {
     let mut messages = queue.messages();
     loop {
-        messages.mark_unchanged();
+        messages.borrow_and_update();
         loop {
             match queue.write(index_more(CHUNK)).await {
                 Ok(indexed) if indexed < CHUNK => break,
@@ -41,7 +41,7 @@ where
             if !messages.has_changed().unwrap_or(false) {
                 break;
             }
-            messages.mark_unchanged();
+            messages.borrow_and_update();
         }
     }
 }

@@ -13,7 +13,6 @@ use loom_base::{FailPoint, SessionId};
 use loom_store::Error;
 use loom_store::admission::Heads;
 use loom_telemetry::Metrics;
-use sqlx::Connection as _;
 use tokio::sync::{mpsc, watch};
 
 use crate::{Engine, Failure, Patience, Setback, silent};
@@ -93,7 +92,7 @@ impl<E: Engine> Writer<E> {
     pub async fn run(mut self) -> E {
         let mut received = Vec::new();
         let mut open = true;
-        while open && self.jobs.recv_many(&mut received, MOST_JOBS).await > 0 {
+        while open && self.receive(&mut received).await {
             let mut batch = Vec::with_capacity(received.len());
             for job in received.drain(..) {
                 match job {
@@ -108,11 +107,23 @@ impl<E: Engine> Writer<E> {
             self.commit(batch).await;
         }
         if let Some(connection) = self.connection.take()
-            && let Err(error) = connection.close().await
+            && let Err(error) = E::close(connection).await
         {
             tracing::warn!(%error, "the connection did not close cleanly");
         }
         self.engine
+    }
+
+    /// Waits for a job and takes what is queued behind it; `false` when nobody is left to write.
+    async fn receive(&mut self, received: &mut Vec<Job<E::Connection>>) -> bool {
+        let Some(first) = self.jobs.recv().await else { return false };
+        received.push(first);
+        while received.len() < MOST_JOBS
+            && let Ok(next) = self.jobs.try_recv()
+        {
+            received.push(next);
+        }
+        true
     }
 
     /// Commits a batch and answers every caller. A job that is refused or blocked takes the others down with it only in the

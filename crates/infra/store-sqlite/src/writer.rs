@@ -98,6 +98,10 @@ impl Engine for Sqlite {
         steps::add(connection, steps, heads, Extent::Whole).await
     }
 
+    async fn close(connection: SqliteConnection) -> Result<(), sqlx::Error> {
+        connection.close().await
+    }
+
     async fn discard(connection: SqliteConnection) {
         // It has failed already; what closing it says adds nothing.
         let _ = connection.close_hard().await;
