@@ -78,6 +78,16 @@ impl PostgresSchema {
         Ok(PgConnection::connect(&url).await?)
     }
 
+    /// Runs statements behind the back of those who use it, each of which must change a row.
+    pub async fn tamper(&self, statements: &[String]) -> anyhow::Result<()> {
+        let mut stranger = self.connect().await?;
+        for statement in statements {
+            let done = sqlx::query(AssertSqlSafe(statement.clone())).execute(&mut stranger).await?;
+            anyhow::ensure!(done.rows_affected() > 0, "{statement} changes nothing");
+        }
+        Ok(stranger.close().await?)
+    }
+
     /// Runs `statement` in a transaction of another program, which keeps its locks until it is dropped.
     pub async fn hold(&self, statement: &'static str) -> anyhow::Result<PgConnection> {
         let mut stranger = self.connect().await?;

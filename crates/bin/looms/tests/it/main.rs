@@ -10,6 +10,7 @@
 mod asking;
 mod budgets;
 mod command_line;
+mod damage;
 mod doors;
 #[cfg(not(feature = "failpoints"))]
 mod fail_points;
@@ -19,6 +20,7 @@ mod hooks;
 mod http;
 mod limits;
 mod observability;
+mod outages;
 mod providers;
 mod public_client;
 mod quickstart;

@@ -41,6 +41,12 @@ impl Serving {
         }
     }
 
+    /// What a server says on `home` that ends before it serves.
+    pub(crate) async fn does_not_start(home: &Home) -> Said {
+        let [grpc, http] = free_ports().map(|port| port.to_string());
+        home.run(["serve", "--config", "looms.yaml", "--port", &grpc, "--http-port", &http]).await
+    }
+
     /// Kills it at once, and starts it again on the same data and ports.
     pub(crate) async fn kill_and_restart(self, meanwhile: impl FnOnce(&Home)) -> Self {
         let ports = [self.grpc.port(), self.http.address.port()];

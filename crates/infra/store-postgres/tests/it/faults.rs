@@ -8,16 +8,16 @@ use loom_base::{CallId, MessageId, Secret, TraceId};
 use loom_llm::ContentBlock;
 use loom_store::{Advance, CallChange, Error, Page, SearchQuery, SessionRecord, SpanRecord, Stores};
 use loom_store_postgres::{Options, PostgresStore};
+use loom_testkit::{Mode, Proxy};
 use loom_tools::EffectClass;
 use sqlx::Connection as _;
 use uuid::Uuid;
 
-use crate::proxy::{Mode, Proxy};
 use crate::support::{Home, accept, at, at_home, follow, open_session, turn_id};
 
 /// A store whose connections go through a proxy.
 async fn behind_proxy(home: &Home) -> (Proxy, PostgresStore) {
-    let proxy = Proxy::before(home).await;
+    let proxy = Proxy::before(home.address()).await.expect("a port is free");
     let options = Options {
         url: Secret::new(home.url_at(Some(proxy.address()))),
         connect_timeout: Duration::from_millis(500),

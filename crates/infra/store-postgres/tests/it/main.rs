@@ -13,7 +13,6 @@ mod hints;
 mod index;
 mod leases;
 mod many;
-mod proxy;
 mod schema;
 mod support;
 mod transfer;

@@ -1,4 +1,4 @@
-//! Stands between a store and the server, and loses what a network loses.
+//! Stands between a store and its server, and loses what a network loses.
 
 use std::sync::Arc;
 
@@ -6,11 +6,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::support::Home;
-
 /// What becomes of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub enum Mode {
     /// They are passed on.
     Pass,
     /// They are cut, and so is whoever comes.
@@ -23,30 +21,33 @@ pub(crate) enum Mode {
 }
 
 /// Listens until it is dropped with its runtime.
-pub(crate) struct Proxy {
+pub struct Proxy {
     address: String,
     mode: Arc<watch::Sender<Mode>>,
 }
 
 impl Proxy {
-    pub(crate) async fn before(home: &Home) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let address = listener.local_addr().expect("it listens").to_string();
+    /// Listens in front of the server at `server`.
+    pub async fn before(server: String) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?.to_string();
         let mode = Arc::new(watch::Sender::new(Mode::Pass));
-        let (server, shared) = (home.address(), Arc::clone(&mode));
+        let shared = Arc::clone(&mode);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(pass(client, server.clone(), Arc::clone(&shared)));
             }
         });
-        Self { address, mode }
+        Ok(Self { address, mode })
     }
 
-    pub(crate) fn address(&self) -> &str {
+    /// Where it listens.
+    pub fn address(&self) -> &str {
         &self.address
     }
 
-    pub(crate) fn set(&self, mode: Mode) {
+    /// Changes what becomes of connections, those there are included.
+    pub fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
     }
 }
