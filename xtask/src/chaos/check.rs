@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use loom_base::EffectId;
 
-use super::facts::{Facts, Session, Spent, ToolSpan};
+use super::budgets;
+use super::facts::{Facts, Session, Spent, ToolSpan, Turn};
 use super::recorder::Recorded;
 use super::world::{Ending, Seen};
 
@@ -24,8 +25,11 @@ pub(super) fn violations(run: &Run<'_>) -> Vec<String> {
     for (id, session) in &run.facts.sessions {
         found.extend(history(session).into_iter().map(|wrong| format!("session {id}: {wrong}")));
     }
+    found.extend(run.facts.damage.iter().map(|wrong| format!("the store's own check: {wrong}")));
     found.extend(sums(run.facts));
+    found.extend(budgets::violations(run));
     found.extend(effects(run));
+    found.extend(hooks(run));
     found
 }
 
@@ -149,8 +153,12 @@ fn effects(run: &Run<'_>) -> Vec<String> {
         let resolved =
             run.seen.not_happened.values().filter(|call| **call == (turn.to_owned(), key.to_owned()));
         match class {
-            "idempotent" if distinct.len() > 1 => {
+            "idempotent" | "hook-idempotent" if distinct.len() > 1 => {
                 found.push(format!("{turn} {key}: an idempotent call under several ids: {distinct:?}"));
+            }
+            // Nobody can say of a hook that it did not happen.
+            "hook-unsafe" if effects.len() > 1 => {
+                found.push(format!("{turn} {key}: an unsafe hook ran again: {effects:?}"));
             }
             "unsafe" if distinct.len() < effects.len() => {
                 found.push(format!("{turn} {key}: an unsafe call ran again under its id: {effects:?}"));
@@ -188,8 +196,33 @@ fn surfaced(run: &Run<'_>) -> Vec<String> {
 }
 
 fn span_of<'a>(facts: &'a Facts, effect: &str) -> Option<&'a ToolSpan> {
+    let (turn, span) = turn_of(facts, effect)?;
+    turn.tools.get(&span)
+}
+
+/// The turn of an effect, and the id of its span.
+fn turn_of<'a>(facts: &'a Facts, effect: &str) -> Option<(&'a Turn, String)> {
     let id: EffectId = effect.parse().ok()?;
-    facts.turns.get(&id.turn.to_string())?.tools.get(&id.span_id())
+    Some((facts.turns.get(&id.turn.to_string())?, id.span_id()))
+}
+
+/// What a hook was told is in the journal, and what the journal says it was told it was.
+fn hooks(run: &Run<'_>) -> Vec<String> {
+    let is_hook = |call: &&Recorded| call.class.starts_with("hook-");
+    let mut found = Vec::new();
+    let mut told = BTreeSet::new();
+    for call in run.recorded.iter().filter(is_hook) {
+        match turn_of(run.facts, &call.effect) {
+            Some((turn, span)) if turn.hooks.contains_key(&span) => drop(told.insert(span)),
+            _ => found.push(format!("{}: a hook was told, and no journal says so", call.effect)),
+        }
+    }
+    for (id, turn) in &run.facts.turns {
+        let continued = turn.hooks.iter().filter(|(_, outcome)| *outcome == "continued");
+        let untold = continued.filter(|(span, _)| !told.contains(*span));
+        found.extend(untold.map(|(span, _)| format!("{id}: hook {span} answered and was never told")));
+    }
+    found
 }
 
 /// Every call that the server says succeeded did happen, unless it has that from people.

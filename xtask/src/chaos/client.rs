@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::dice::Dice;
+use super::facts::nanos;
 use super::http::{Answer, Ask, Events};
 use super::script;
 use super::server::AGENTS;
@@ -18,7 +19,7 @@ const SHARED_SESSIONS: u64 = 4;
 /// Turns after which a client takes up a new session of its own.
 const TURNS_A_SESSION: u64 = 4;
 /// Before a client that was refused or cut off tries again.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(25);
 
 /// One of many.
 pub(super) struct Client {
@@ -82,7 +83,7 @@ impl Client {
             if message.key.is_some() {
                 self.again = Some(message);
             }
-            sleep(self.dice.millis(0..60)).await;
+            sleep(self.dice.millis(0..40)).await;
         }
         if let Some(message) = self.again.take() {
             self.ask(&message).await;
@@ -178,7 +179,11 @@ impl Client {
             self.told(message, id, followed);
             self.take(&event, id, followed);
             if let Some(ending) = ending_of(&event) {
-                self.world.seen().ended(id, ending);
+                let mut seen = self.world.seen();
+                seen.ended(id, ending);
+                if let Some(cost) = cost_of(&event) {
+                    seen.cost(id, cost);
+                }
                 return Stream::Over;
             }
             if message.patience == Some(read) {
@@ -259,6 +264,11 @@ fn ending_of(event: &Value) -> Option<Ending> {
         "EXECUTION_STAGE_FAILED" => Some(Ending::Failed),
         _ => None,
     }
+}
+
+/// What the turn cost as its last event says, in nano-dollars.
+fn cost_of(event: &Value) -> Option<i64> {
+    Some(nanos(event["cost"]["totalCostUsd"].as_f64()?))
 }
 
 async fn cancel(turn: &str, port: u16) {

@@ -1,9 +1,11 @@
 //! Kills the real server again and again, at random moments and at named fail points, while clients load it, and checks
 //! that nothing that was acknowledged is lost and nothing that must not happen twice does.
 //!
-//! A seed decides what is sent, by whom, and when the server dies. What the processes do in between is up to the machine, so
-//! the same seed gives the same schedule and not the same run.
+//! A run is made of rounds, each with data, clients and a check of its own; several of them go on beside each other, because a
+//! server that lives for a moment leaves the machine idle. A seed decides what is sent, by whom, and when the server dies. What the
+//! processes do in between is up to the machine, so the same seed gives the same schedule and not the same run.
 
+mod budgets;
 mod check;
 mod client;
 mod dice;
@@ -15,6 +17,7 @@ mod people;
 mod plan;
 mod recorder;
 mod report;
+mod round;
 mod script;
 mod server;
 #[cfg(test)]
@@ -29,31 +32,20 @@ use anyhow::{Context as _, Result, bail, ensure};
 use cargo_metadata::MetadataCommand;
 use clap::{Args, ValueEnum};
 use loom_base::FailPoint;
-use tokio::sync::watch;
+use tempfile::TempDir;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::postgres::{self, Throwaway};
 use crate::workspace::{cargo, run as run_command};
-use check::Run;
-use client::Client;
-use facts::Facts;
-use life::Slot;
-use outage::Gate;
-use recorder::Recorder;
 pub(crate) use recorder::serve as record;
-use report::{Deaths, Report};
-use server::{Server, Site, Store};
-use world::{MOST_SERVERS, Now, Phase, World};
+use report::Table;
+use round::Round;
+use server::Store;
+use world::MOST_SERVERS;
 
-/// Clients that load the server at a time.
-const CLIENTS: u64 = 24;
-/// How long a server may take to come to its fail point; then it is killed wherever it is.
-const POINT_LIMIT: Duration = Duration::from_secs(3);
-/// How long what was begun may take to end when nothing kills the server any more.
-const SETTLE_LIMIT: Duration = Duration::from_mins(1);
-/// Between two looks whether it has.
-const LOOK: Duration = Duration::from_millis(50);
+/// Kills of one round at most: few enough that its data stay small, and what they break is found soon.
+const KILLS_A_ROUND: usize = 200;
 
 /// What is tried.
 #[derive(Clone, Debug, Args)]
@@ -76,6 +68,9 @@ pub(crate) struct Options {
     /// The time after which it kills no more, however many are left
     #[arg(long, default_value_t = 3)]
     minutes: u64,
+    /// Rounds of at most 200 kills that go on beside each other
+    #[arg(long, default_value_t = 4)]
+    beside: usize,
 }
 
 impl Options {
@@ -88,6 +83,7 @@ impl Options {
             servers: 1,
             kill_database: false,
             minutes: 1,
+            beside: 1,
         }
     }
 }
@@ -109,49 +105,19 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         ensure!(options.store == Stores::Postgres, "--servers and --kill-database need --store postgres");
     }
     ensure!((1..=MOST_SERVERS).contains(&options.servers), "there are 1 to {MOST_SERVERS} servers");
+    ensure!(options.beside > 0, "there is no run without a round");
     let postgres = match options.store {
         Stores::Sqlite => None,
         Stores::Postgres | Stores::Both => {
-            let bin = postgres::find().context("no initdb found; install postgresql")?;
-            Some(Throwaway::start(&bin)?)
+            Some(postgres::find().context("no initdb found; install postgresql")?)
         }
     };
-    let built = build(root)?;
-    if options.store != Stores::Postgres {
-        try_store(&built, options, Store::Sqlite, None)?;
-    }
-    postgres.map_or(Ok(()), |throwaway| {
-        try_store(&built, options, Store::Postgres(throwaway.url()), Some(throwaway))
-    })
-}
-
-/// Kills servers that keep their data in `store`, whose server is `database`.
-fn try_store(built: &Built, options: &Options, store: Store, database: Option<Throwaway>) -> Result<()> {
-    let scratch = tempfile::Builder::new().prefix("chaos-").tempdir_in(&built.target)?;
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    let seed = options.seed.unwrap_or(since_epoch.as_secs());
-    let (kills, servers) = (options.kills, options.servers);
-    println!("seed {seed}: {kills} kills, {servers} servers, {CLIENTS} clients, {}", store.name());
+    let built = Arc::new(build(root)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let campaign = Campaign { built, folder: scratch.path(), options, store, seed };
-    let outcome = runtime.block_on(campaign.run(database));
-    let violations = match outcome {
-        Ok(violations) if violations.is_empty() => return Ok(()),
-        Ok(violations) => violations,
-        Err(error) => {
-            let kept = scratch.keep();
-            return Err(error.context(format!("seed {seed}; data and logs: {}", kept.display())));
-        }
-    };
-    for violation in &violations {
-        eprintln!("{violation}");
+    if options.store != Stores::Postgres {
+        runtime.block_on(Campaign::new(&built, options, None)?.run())?;
     }
-    let kept = scratch.keep();
-    bail!(
-        "{} violations; `--seed {seed}` tries the same again; data and logs: {}",
-        violations.len(),
-        kept.display()
-    )
+    postgres.map_or(Ok(()), |bin| runtime.block_on(Campaign::new(&built, options, Some(bin))?.run()))
 }
 
 /// A server with fail points.
@@ -159,7 +125,7 @@ struct Built {
     looms: PathBuf,
     /// The folder of builds, where there is room.
     target: PathBuf,
-    _folder: tempfile::TempDir,
+    _folder: TempDir,
 }
 
 fn build(root: &Path) -> Result<Built> {
@@ -174,122 +140,99 @@ fn build(root: &Path) -> Result<Built> {
     Ok(Built { looms, target, _folder: folder })
 }
 
-/// One run.
-struct Campaign<'a> {
-    built: &'a Built,
-    folder: &'a Path,
-    options: &'a Options,
-    store: Store,
+/// All rounds on one kind of store.
+struct Campaign {
+    built: Arc<Built>,
+    options: Options,
+    /// Where PostgreSQL's programs are, when it is that.
+    postgres: Option<PathBuf>,
     seed: u64,
+    begun: Instant,
 }
 
-impl Campaign<'_> {
-    async fn run(self, database: Option<Throwaway>) -> Result<Vec<String>> {
-        let begun = Instant::now();
-        let recorder = Arc::new(Recorder::start(self.folder.join("effects.jsonl"))?);
-        let (news, world) = World::new();
-        let news = Arc::new(news);
-        let mut clients = JoinSet::new();
-        for name in 0..CLIENTS {
-            clients.spawn(Client::new(name, self.seed, world.clone()).run());
+/// What became of a round.
+struct Outcome {
+    number: u64,
+    kills: usize,
+    /// The data and logs.
+    folder: TempDir,
+    found: Result<(Table, Vec<String>)>,
+}
+
+impl Campaign {
+    fn new(built: &Arc<Built>, options: &Options, postgres: Option<PathBuf>) -> Result<Self> {
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+        let seed = options.seed.unwrap_or(since_epoch.as_secs());
+        Ok(Self { built: Arc::clone(built), options: options.clone(), postgres, seed, begun: Instant::now() })
+    }
+
+    /// Goes through the rounds, prints the sum of them, and fails when one of them found something.
+    async fn run(self) -> Result<()> {
+        let store = if self.postgres.is_some() { "PostgreSQL" } else { "SQLite" };
+        let (kills, servers) = (self.options.kills, self.options.servers);
+        println!("seed {}: {kills} kills, {servers} servers, {} clients, {store}", self.seed, round::CLIENTS);
+        let mut plan = (0..).zip(shares(kills));
+        let (mut rounds, mut table, mut bad) = (JoinSet::new(), Table::default(), Vec::new());
+        loop {
+            while rounds.len() < self.options.beside && bad.is_empty() && Instant::now() < self.end() {
+                let Some((number, kills)) = plan.next() else { break };
+                rounds.spawn(self.round(number, kills)?);
+            }
+            let Some(outcome) = rounds.join_next().await else { break };
+            self.conclude(outcome?, &mut table, &mut bad);
         }
-        let people = tokio::spawn({
-            let (world, recorder, seed) = (world.clone(), Arc::clone(&recorder), self.seed);
-            async move { people::look_after(world, &recorder, seed).await }
-        });
-        let gate = Gate::default();
-        // Gone with the run, and not before.
-        let mut database = database;
-        let outages = database
-            .take_if(|_| self.options.kill_database)
-            .map(|database| tokio::spawn(outage::again_and_again(database, gate.clone(), self.seed)));
-        let (mut sites, mut deaths) = self.lives(&news, &gate, &recorder, begun).await?;
-        if let Some(outages) = outages {
-            gate.close();
-            let (alive, died) = outages.await??;
-            database = Some(alive);
-            deaths.databases = died;
-        }
-        let mut servers = Vec::new();
-        for (place, site) in sites.iter_mut().enumerate() {
-            let server = site.start(None).await?.context("a server without a fail point died")?;
-            news.send_modify(|now| {
-                *now = Now { phase: Phase::Settle, life: now.life + 1, ..*now };
-                now.ports[place] = Some(server.port);
-            });
-            servers.push(server);
-        }
-        let server = servers.first().context("there is no server")?;
-        settle(server, &mut clients).await?;
-        news.send_modify(|now| now.phase = Phase::Over);
-        people.await?;
-        let seen = world.seen().clone();
-        let facts = Facts::gather(server.port, &seen.attempts).await?;
-        for server in servers {
-            server.kill().await?;
-        }
-        let recorded = recorder.recorded()?;
-        let violations = check::violations(&Run { seen: &seen, facts: &facts, recorded: &recorded });
-        let report = Report {
-            seed: self.seed,
-            took: begun.elapsed(),
-            deaths: &deaths,
-            seen: &seen,
-            facts: &facts,
-            recorded: &recorded,
-            resumed: Site::resumed(&sites)?,
-            violations: &violations,
+        println!("{table}seed {}, {} s", self.seed, self.begun.elapsed().as_secs());
+        if bad.is_empty() { Ok(()) } else { bail!("{}", bad.join("\n")) }
+    }
+
+    fn end(&self) -> Instant {
+        self.begun + Duration::from_mins(self.options.minutes)
+    }
+
+    /// A round, ready to go.
+    fn round(&self, number: u64, kills: usize) -> Result<impl Future<Output = Outcome> + Send + use<>> {
+        let folder = tempfile::Builder::new().prefix("chaos-").tempdir_in(&self.built.target)?;
+        // Started one after the other, before anything else of the round: two at once would look for the same port.
+        let database = self.postgres.as_deref().map(Throwaway::start).transpose()?;
+        let store = database.as_ref().map_or(Store::Sqlite, |database| Store::Postgres(database.url()));
+        let round = Round {
+            built: Arc::clone(&self.built),
+            folder: folder.path().to_path_buf(),
+            store,
+            seed: self.seed.wrapping_add(number),
+            kills,
+            servers: self.options.servers,
+            kills_database: self.options.kill_database,
+            end: self.end(),
         };
-        println!("{report}");
-        drop(database);
-        Ok(violations)
+        Ok(async move { Outcome { number, kills, folder, found: round.run(database).await } })
     }
 
-    /// Every server lives and dies as often as is planned for it, beside the others.
-    async fn lives(
-        &self,
-        news: &Arc<watch::Sender<Now>>,
-        gate: &Gate,
-        recorder: &Recorder,
-        begun: Instant,
-    ) -> Result<(Vec<Site>, Deaths)> {
-        let count = self.options.servers;
-        let mut lives = Vec::new();
-        for place in 0..count {
-            let folder = self.folder.join(format!("site-{place}"));
-            let looms = self.built.looms.clone();
-            let site = Site::make(looms, folder, recorder.address, self.store.clone(), self.seed)?;
-            let silence = self.store.silence();
-            let seed = self.seed.wrapping_add(place as u64);
-            let slot = Slot {
-                place,
-                site,
-                news: Arc::clone(news),
-                gate: gate.clone(),
-                end: begun + Duration::from_mins(self.options.minutes),
-                point_limit: POINT_LIMIT + silence,
-                kills: plan::kills(seed, self.options.kills.div_ceil(count), silence, count == 1),
-            };
-            lives.push(tokio::spawn(slot.live()));
+    /// Adds what a round found; keeps its data where that is bad.
+    fn conclude(&self, outcome: Outcome, table: &mut Table, bad: &mut Vec<String>) {
+        let Outcome { number, kills, folder, found } = outcome;
+        let problems = match found {
+            Ok((rows, violations)) => {
+                table.add(rows);
+                violations
+            }
+            Err(error) => vec![format!("{error:#}")],
+        };
+        println!("round {number}: {} problems, {} s so far", problems.len(), self.begun.elapsed().as_secs());
+        if problems.is_empty() {
+            return;
         }
-        let (mut sites, mut deaths) = (Vec::new(), Deaths::default());
-        for life in lives {
-            let (site, died) = life.await??;
-            sites.push(site);
-            deaths.add(died);
+        for problem in &problems {
+            eprintln!("{problem}");
         }
-        Ok((sites, deaths))
+        let (seed, kept) = (self.seed.wrapping_add(number), folder.keep());
+        let again = format!("`--seed {seed} --kills {kills}` tries the same again");
+        bad.push(format!("{} violations; {again}; data and logs: {}", problems.len(), kept.display()));
     }
 }
 
-/// Waits until clients and turns have come to their ends. What has not by then is found among the facts.
-async fn settle(server: &Server, clients: &mut JoinSet<()>) -> Result<()> {
-    let end = Instant::now() + SETTLE_LIMIT;
-    while let Ok(Some(ended)) = tokio::time::timeout_at(end, clients.join_next()).await {
-        ended?;
-    }
-    while Instant::now() < end && !server.unfinished().await?.is_empty() {
-        sleep(LOOK).await;
-    }
-    Ok(())
+/// The kills of each round, about the same.
+fn shares(kills: usize) -> impl Iterator<Item = usize> {
+    let rounds = kills.div_ceil(KILLS_A_ROUND).max(1);
+    (0..rounds).map(move |round| kills / rounds + usize::from(round < kills % rounds))
 }

@@ -6,7 +6,9 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::budgets;
 use super::dice::Dice;
+use super::facts;
 use super::http::Ask;
 use super::recorder::{Recorded, Recorder};
 use super::world::World;
@@ -22,6 +24,7 @@ pub(super) async fn look_after(mut world: World, recorder: &Recorder, seed: u64)
         drop(settle_effects(&world, recorder, &mut dice, port).await);
         drop(answer_approvals(&world, &mut dice, port).await);
         drop(end_quarantined(&world, port).await);
+        drop(look_at_budgets(&world, port).await);
         sleep(LOOK).await;
     }
 }
@@ -92,6 +95,18 @@ async fn answer_approvals(world: &World, dice: &mut Dice, port: u16) -> Result<(
             // Someone else's kill was faster.
             _ => {}
         }
+    }
+    Ok(())
+}
+
+/// What is used and held back is never more than there may be.
+async fn look_at_budgets(world: &World, port: u16) -> Result<()> {
+    let budgets = Ask::get("/v1/budgets").send(port).await?.ok()?;
+    let overspent = budgets::overspent(&facts::accounts_of(&budgets));
+    if !overspent.is_empty() {
+        let mut seen = world.seen();
+        let news: Vec<_> = overspent.into_iter().filter(|one| !seen.violations.contains(one)).collect();
+        seen.violations.extend(news);
     }
     Ok(())
 }

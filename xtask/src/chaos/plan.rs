@@ -60,12 +60,19 @@ pub(super) fn kills(seed: u64, kills: usize, silence: Duration, is_alone: bool) 
     plan
 }
 
-/// A death at any moment.
+/// A death at any moment, most often soon: a life is short, so that there are many, and some turns outlive several. Half of
+/// the servers live long enough to take up what the one before them left.
 fn anywhere(dice: &mut Dice, silence: Duration, is_alone: bool) -> Kill {
-    let after = dice.millis(20..1_500) + silence;
+    let span = match dice.within(0..100) {
+        0..70 => 50..300,
+        70..95 => 300..800,
+        _ => 800..1_500,
+    };
+    let silence_too = if dice.percent(50) { silence } else { Duration::ZERO };
+    let after = dice.millis(span) + silence_too;
     match dice.within(0..100) {
-        0..20 => Kill::Stop(after),
-        20..45 if !is_alone => {
+        0..8 => Kill::Stop(after),
+        8..33 if !is_alone => {
             let span = silence + dice.millis(300..2_000);
             Kill::Freeze { after, span, then: dice.millis(100..1_500) }
         }
@@ -76,19 +83,18 @@ fn anywhere(dice: &mut Dice, silence: Duration, is_alone: bool) -> Kill {
 /// A passage that a start with some load comes to.
 fn place(point: FailPoint, dice: &mut Dice) -> Place {
     let most = match point {
-        // Once for each turn that a stop cut off; the next start does it again.
-        FailPoint::RecoverAfterClaim => 20,
-        FailPoint::AskedAfterCommit => 6,
-        FailPoint::AcceptBeforeCommit
+        FailPoint::AskedAfterCommit => 3,
+        FailPoint::RecoverAfterClaim
+        | FailPoint::AcceptBeforeCommit
         | FailPoint::AcceptAfterCommit
         | FailPoint::IntentAfterCommit
         | FailPoint::FinishBeforeCommit
-        | FailPoint::FinishAfterCommit => 24,
+        | FailPoint::FinishAfterCommit => 8,
         FailPoint::LlmAfterAnswer
         | FailPoint::ToolBeforeCall
         | FailPoint::ToolAfterCall
         | FailPoint::WriterBeforeCommit
-        | FailPoint::WriterAfterCommit => 100,
+        | FailPoint::WriterAfterCommit => 40,
     };
     let passage = dice.within(1..most + 1);
     let hold = if dice.percent(50) { dice.millis(10..60) } else { Duration::ZERO };

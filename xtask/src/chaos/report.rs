@@ -1,8 +1,7 @@
-//! The table at the end.
+//! The table at the end, summed over the rounds of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::Duration;
 
 use loom_base::FailPoint;
 
@@ -43,10 +42,66 @@ impl Deaths {
     }
 }
 
-/// What is printed of a run.
+/// How often something was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Count {
+    /// So often.
+    Times(usize),
+    /// So many, each tried at least once.
+    Attempted(usize, usize),
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Times(count) => write!(f, "{count}"),
+            Self::Attempted(effects, attempts) => write!(f, "{effects} in {attempts} attempts"),
+        }
+    }
+}
+
+impl Count {
+    const fn add(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Times(sum), Self::Times(count)) => *sum += count,
+            (Self::Attempted(effects, attempts), Self::Attempted(more, tries)) => {
+                *effects += more;
+                *attempts += tries;
+            }
+            (Self::Times(_), Self::Attempted(..)) | (Self::Attempted(..), Self::Times(_)) => {}
+        }
+    }
+}
+
+/// What is printed of a run: the rows of its rounds, summed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table(Vec<(String, Count)>);
+
+impl Table {
+    /// Adds the rows of one more round.
+    pub(super) fn add(&mut self, round: Self) {
+        if self.0.is_empty() {
+            *self = round;
+            return;
+        }
+        for ((_, sum), (_, count)) in self.0.iter_mut().zip(round.0) {
+            sum.add(count);
+        }
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.0.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
+        for (what, count) in &self.0 {
+            writeln!(f, "{what:width$}  {count}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What is known of one round.
 pub(super) struct Report<'a> {
-    pub(super) seed: u64,
-    pub(super) took: Duration,
     pub(super) deaths: &'a Deaths,
     pub(super) seen: &'a Seen,
     pub(super) facts: &'a Facts,
@@ -56,12 +111,14 @@ pub(super) struct Report<'a> {
 }
 
 impl Report<'_> {
-    fn rows(&self) -> Vec<(String, String)> {
-        let row = |what: &str, count: usize| (what.to_owned(), count.to_string());
+    /// The rows of its table.
+    pub(super) fn table(&self) -> Table {
+        let row = |what: &str, count: usize| (what.to_owned(), Count::Times(count));
         let (seen, turns) = (self.seen, &self.facts.turns);
         let outcome = |wanted: &str| turns.values().filter(|turn| turn.outcome == wanted).count();
         let acknowledged: BTreeSet<_> =
             seen.attempts.iter().filter_map(|attempt| attempt.turn.as_ref()).collect();
+        let estimated = turns.values().filter(|turn| turn.estimated.tokens > 0);
         let completed = seen.endings.values().filter(|end| matches!(end, Ending::Completed(_))).count();
         let mut rows = vec![row("kills", self.deaths.count()), row("  at random", self.deaths.at_random)];
         let points = FailPoint::ALL.iter();
@@ -86,12 +143,13 @@ impl Report<'_> {
             row("  quarantined, then cancelled", seen.quarantined.len()),
             row("streams taken up again", seen.reattached),
         ]);
-        for class in ["pure", "idempotent", "unsafe"] {
-            let calls = self.recorded.iter().filter(|call| call.class == class);
-            let effects: BTreeSet<_> = calls.clone().map(|call| &call.effect).collect();
-            let text = format!("{} in {} attempts", effects.len(), calls.count());
-            rows.push((format!("effects, {class}"), text));
-        }
+        rows.extend(
+            ["pure", "idempotent", "unsafe"].map(|class| self.effects(&format!("effects, {class}"), class)),
+        );
+        rows.extend([
+            self.effects("webhooks, idempotent", "hook-idempotent"),
+            self.effects("webhooks, unsafe", "hook-unsafe"),
+        ]);
         rows.extend([
             row("unknown effects listed", seen.unknown.len()),
             row("  said to have happened", seen.happened.len()),
@@ -99,19 +157,17 @@ impl Report<'_> {
             row("  given up", seen.given_up.len()),
             row("approvals given", seen.approved),
             row("approvals refused", seen.refused),
+            row("budgets compared with what turns used", self.facts.accounts.len()),
+            row("turns that counted an estimate for a call cut off", estimated.count()),
             row("violations", self.violations.len()),
         ]);
-        rows
+        Table(rows)
     }
-}
 
-impl fmt::Display for Report<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = self.rows();
-        let width = rows.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
-        for (what, count) in rows {
-            writeln!(f, "{what:width$}  {count}")?;
-        }
-        write!(f, "seed {}, {} s", self.seed, self.took.as_secs())
+    /// How often effects of a class happened.
+    fn effects(&self, what: &str, class: &str) -> (String, Count) {
+        let calls = self.recorded.iter().filter(|call| call.class == class);
+        let effects: BTreeSet<_> = calls.clone().map(|call| &call.effect).collect();
+        (what.to_owned(), Count::Attempted(effects.len(), calls.count()))
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn script(seed: u64) -> Value {
     for job in 0..JOBS {
         rules.extend(rules_of(job, &mut Dice::of(seed, &word(job))));
     }
-    json!({ "seed": seed, "chunk_size": 12, "chunk_delay_ms": 3, "error_rate": ERROR_RATE, "rules": rules })
+    json!({ "seed": seed, "chunk_size": 12, "chunk_delay_ms": 2, "error_rate": ERROR_RATE, "rules": rules })
 }
 
 /// At most two answers with calls, then an end. Calls that must not happen twice are in the last of them, so that their
@@ -63,7 +63,7 @@ fn rules_of(job: u64, dice: &mut Dice) -> Vec<Value> {
 }
 
 fn end(dice: &mut Dice) -> Value {
-    let latency = dice.within(0..150);
+    let latency = dice.within(0..60);
     if dice.percent(8) {
         return json!({ "error": { "class": "invalid", "message": "the script says: no" }, "latency_ms": latency });
     }
@@ -84,7 +84,7 @@ impl Calls {
             let which = usize::try_from(dice.next()).unwrap_or(0) % tools.len();
             calls.push(self.call(tools[which], dice));
         }
-        json!({ "tool_calls": calls, "latency_ms": dice.within(0..150) })
+        json!({ "tool_calls": calls, "latency_ms": dice.within(0..60) })
     }
 
     fn call(&mut self, tool: &str, dice: &mut Dice) -> Value {
@@ -97,8 +97,8 @@ impl Calls {
         };
         let mut wait = || match dice.within(0..100) {
             0..40 => 0,
-            40..90 => dice.within(0..80),
-            _ => dice.within(300..800),
+            40..90 => dice.within(0..50),
+            _ => dice.within(100..400),
         };
         let (before, after) = (wait(), wait());
         let key = format!("j{}c{}", self.job, self.number);

@@ -20,7 +20,7 @@ const START_LIMIT: Duration = Duration::from_mins(1);
 /// A server that was asked to stop and has not by then never will.
 const STOP_LIMIT: Duration = Duration::from_secs(40);
 /// Between two looks at a server that is not ready yet.
-const LOOK: Duration = Duration::from_millis(15);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How long a killed server counts as alive on PostgreSQL, in seconds: the least that can be configured.
 const LEASE_SECONDS: u64 = 2;
@@ -34,21 +34,44 @@ observability: { provider: embedded }
 server: { behavior: { shutdown_timeout_seconds: 1 } }
 llm: { provider: mock }
 providers: { mock: { type: mock, script: ./script.yaml } }
+budgets: { server: { usd: 1000, tokens: 10000000000, per: total } }
 ";
 
-/// The agents: one that may do what must not happen twice, one that has to ask, one that is told when nobody knows.
-pub(super) const AGENTS: [&str; 3] = ["allowed", "asking", "told"];
+/// The agents: one that may do what must not happen twice, one that has to ask, one that is told when nobody knows, one
+/// that runs out of its budget, one with hooks.
+pub(super) const AGENTS: [&str; 5] = ["allowed", "asking", "told", "poor", "hooked"];
 const ALLOW: &str = "permissions: { classes: { unsafe: allow } }";
+/// A budget that nobody comes to the end of.
+const RICH: &str = "budgets: { agent: { usd: 100, tokens: 1000000000, per: total } }";
+/// One that is used up in the middle of a run, and a session's that is used up before.
+const POOR: &str = "llm: { max_tokens: 200 }\n  budgets: { agent: { tokens: 150000, per: total }, session: { tokens: 12000 } }";
+/// What the signatures of hooks are made with.
+const HOOK_SECRET: &str = "CHAOS_HOOK_SECRET";
 
-fn agent(name: &str) -> String {
+fn agent(name: &str, recorder: SocketAddr) -> String {
     let (permissions, on_unknown) = match name {
         "asking" => ("", "wait"),
         "told" => (ALLOW, "tell"),
         _ => (ALLOW, "wait"),
     };
+    let budgets = if name == "poor" { POOR } else { RICH };
+    let hook = |name: &str, points: &str, effect: &str| {
+        format!(
+            "\n    - {{ type: webhook, name: {name}, points: [{points}], effect: {effect}, on_failure: open, \
+             url: 'http://{recorder}/hook-{effect}', secret_variable: {HOOK_SECRET} }}"
+        )
+    };
+    let hooks = match name {
+        "hooked" => {
+            let once = hook("once", "turn_start, after_tools", "unsafe");
+            format!("hooks:{once}{}", hook("again", "after_model", "idempotent"))
+        }
+        _ => String::new(),
+    };
     format!(
         "apiVersion: loom/v1\nkind: Agent\nmetadata: {{ name: {name} }}\nspec:\n  system_prompt: Do the job.\n  \
-         config: {{ timeout_seconds: 600, on_unknown: {on_unknown}, patterns: {{ enabled: false }} }}\n  {permissions}\n"
+         config: {{ timeout_seconds: 600, on_unknown: {on_unknown}, patterns: {{ enabled: false }} }}\n  {permissions}\n  \
+         {budgets}\n  {hooks}\n"
     )
 }
 
@@ -62,13 +85,6 @@ pub(super) enum Store {
 }
 
 impl Store {
-    pub(super) const fn name(&self) -> &'static str {
-        match self {
-            Self::Sqlite => "SQLite",
-            Self::Postgres(_) => "PostgreSQL",
-        }
-    }
-
     /// How long the next server leaves alone what a killed one worked on.
     pub(super) const fn silence(&self) -> Duration {
         match self {
@@ -112,7 +128,7 @@ impl Site {
         std::fs::write(folder.join("looms.yaml"), store.configuration())?;
         std::fs::write(folder.join("script.yaml"), script::script(seed).to_string())?;
         for name in AGENTS {
-            std::fs::write(folder.join("agents").join(format!("{name}.yaml")), agent(name))?;
+            std::fs::write(folder.join("agents").join(format!("{name}.yaml")), agent(name, recorder))?;
         }
         Ok(Self { looms, folder, recorder, store, starts: 0 })
     }
@@ -126,7 +142,7 @@ impl Site {
         command.args(["serve", "--config", "looms.yaml", "--log-format", "json"]);
         command.args(["--port", &grpc.to_string(), "--http-port", &http.to_string()]);
         command.current_dir(&self.folder).env_clear().env("HOME", &self.folder);
-        command.env("LOOM_RECORDER", self.recorder.to_string());
+        command.env("LOOM_RECORDER", self.recorder.to_string()).env(HOOK_SECRET, "of chaos");
         if let Store::Postgres(url) = &self.store {
             command.env("DATABASE_URL", url);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use loom_base::{EffectId, FailPoint};
 
 use super::check::{Run, violations};
-use super::facts::{Facts, Message, Session, Spent, ToolSpan, Turn};
+use super::facts::{Account, Estimated, Facts, Measure, Message, Session, Spent, ToolSpan, Turn};
 use super::plan::{self, Kill};
 use super::recorder::Recorded;
 use super::script;
@@ -34,15 +34,17 @@ impl Known {
         let seen = Seen {
             attempts: vec![attempt],
             endings: BTreeMap::from([(TURN.to_owned(), Ending::Completed("done".into()))]),
+            costs: BTreeMap::from([(TURN.to_owned(), 28)]),
             ..Seen::default()
         };
         let facts = Facts {
             traces: BTreeMap::from([("t1".to_owned(), vec![TURN.to_owned()])]),
             turns: BTreeMap::from([(TURN.to_owned(), turn())]),
             sessions: BTreeMap::from([("s".to_owned(), session())]),
+            accounts: ["", "a", "s"].map(account).to_vec(),
             ..Facts::default()
         };
-        Self { seen, facts, recorded: vec![recorded(2, "unsafe")] }
+        Self { seen, facts, recorded: vec![recorded(1, "hook-unsafe"), recorded(2, "unsafe")] }
     }
 
     fn turn(&mut self) -> &mut Turn {
@@ -62,10 +64,23 @@ impl Known {
 fn turn() -> Turn {
     Turn {
         session: "s".into(),
+        agent: "a".into(),
         outcome: "finished".into(),
         spent: Spent { input: 20, output: 4, nanos: 28 },
         calls: vec![SPENT, SPENT],
         tools: BTreeMap::from([(span(2), tool("succeeded"))]),
+        hooks: BTreeMap::from([(span(1), "continued".to_owned())]),
+        estimated: Estimated { tokens: 12, nanos: 14 },
+    }
+}
+
+fn account(owner: &str) -> Account {
+    Account {
+        owner: owner.into(),
+        nanos: Measure { limit: Some(30), used: 28, reserved: 0 },
+        tokens: Measure { limit: None, used: 24, reserved: 0 },
+        estimated_nanos: 14,
+        estimated_tokens: 12,
     }
 }
 
@@ -110,7 +125,7 @@ type Broken = (fn(&mut Known), &'static str);
 
 #[test]
 fn each_broken_promise_is_seen() {
-    let cases: [Broken; 19] = [
+    let cases: [Broken; 28] = [
         (|known| known.seen.violations.push("told twice".into()), "told twice"),
         (|known| known.facts.unfinished.push(TURN.into()), "never ended"),
         (|known| known.facts.turns.clear(), "was acknowledged and is lost"),
@@ -139,6 +154,18 @@ fn each_broken_promise_is_seen() {
         (|known| known.recorded.push(recorded(2, "unsafe")), "ran again under its id"),
         (|known| known.recorded.push(recorded(5, "unsafe")), "ran again unasked"),
         (|known| known.recorded.clear(), "succeeded and never happened"),
+        (|known| known.recorded.clear(), "answered and was never told"),
+        (|known| known.recorded.push(recorded(1, "hook-unsafe")), "an unsafe hook ran again"),
+        (|known| known.turn().hooks.clear(), "a hook was told, and no journal says so"),
+        (|known| known.facts.damage.push("a turn: wrong".into()), "the store's own check"),
+        (
+            |known| known.seen.costs.insert(TURN.into(), 29).map_or((), drop),
+            "29 nano-dollars as a client was told",
+        ),
+        (|known| known.facts.accounts[0].nanos.used = 27, "the budget of the server counts"),
+        (|known| known.facts.accounts[1].estimated_tokens = 0, "the budget of a counts"),
+        (|known| known.facts.accounts[2].tokens.reserved = 5, "holds back 5 for no turn"),
+        (|known| known.facts.accounts[1].nanos.limit = Some(27), "the budget of a: Measure"),
     ];
     for (break_it, said) in cases {
         let mut known = Known::good();
@@ -167,7 +194,11 @@ fn an_unsafe_call_runs_again_only_on_someone_s_word_and_its_unknown_outcome_is_l
 #[test]
 fn an_idempotent_call_keeps_its_id() {
     let mut known = Known::good();
-    known.recorded = vec![recorded(2, "idempotent"), recorded(2, "idempotent")];
+    known.recorded = [1, 2, 2]
+        .into_iter()
+        .zip(["hook-unsafe", "idempotent", "idempotent"])
+        .map(|(n, class)| recorded(n, class))
+        .collect();
     assert_eq!(known.violations(), "");
     known.recorded.push(recorded(3, "idempotent"));
     assert!(known.violations().contains("an idempotent call under several ids"));

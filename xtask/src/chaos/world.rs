@@ -55,6 +55,8 @@ pub(super) struct Attempt {
 pub(super) struct Seen {
     pub(super) attempts: Vec<Attempt>,
     pub(super) endings: BTreeMap<String, Ending>,
+    /// What turns cost in nano-dollars, as clients were told.
+    pub(super) costs: BTreeMap<String, i64>,
     /// The effects that were listed as unknown.
     pub(super) unknown: BTreeSet<String>,
     /// For each effect that someone said did not happen, the turn and the key of its call.
@@ -70,6 +72,15 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Keeps what a turn cost; another sum than the one told before is a violation.
+    pub(super) fn cost(&mut self, turn: &str, nanos: i64) {
+        if let Some(before) = self.costs.insert(turn.to_owned(), nanos)
+            && before != nanos
+        {
+            self.violations.push(format!("{turn} cost {before} nano-dollars, then {nanos}"));
+        }
+    }
+
     /// Keeps how a turn ended; an end that is not the one told before is a violation.
     pub(super) fn ended(&mut self, turn: &str, ending: Ending) {
         match self.endings.get(turn) {
