@@ -54,7 +54,7 @@ mod watch;
 
 pub use builder::Builder;
 pub use function_tool::FunctionTool;
-pub use library::yaml_files;
+pub use library::{built_in_patterns, yaml_files};
 pub use loom::{AskError, Loom};
 pub use system::{SystemClock, SystemIds};
 

@@ -7,7 +7,7 @@ use loom_base::Clock;
 #[cfg(feature = "server")]
 use loom_base::IdSource;
 use loom_fabric::{BackendDefinition, BackendError, Backends, ExecutionBackend};
-use loom_patterns::Source;
+use loom_patterns::PatternFiles;
 use loom_runtime::{Error, Running, Runtime, TurnFailure, TurnRequest, TurnResult};
 use loom_telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
@@ -76,8 +76,8 @@ impl Loom {
     }
 
     /// The patterns.
-    pub fn patterns(&self) -> Arc<dyn Source> {
-        Arc::clone(&self.library) as Arc<dyn Source>
+    pub fn patterns(&self) -> Arc<dyn PatternFiles> {
+        Arc::clone(&self.library) as Arc<dyn PatternFiles>
     }
 
     /// The data backend of that name.

@@ -81,9 +81,7 @@ async fn run(cli: Cli, process: &Process) -> Result<(), Failure> {
             quickstart::run(&args, process, &mut io).await
         }
         Task::Local(LocalCommand::Config(args)) => config::run(&args, process, target.format, io.out),
-        Task::Local(LocalCommand::PatternValidate { files }) => {
-            patterns::validate(&files, target.format, io.out)
-        }
+        Task::Local(LocalCommand::Pattern(command)) => patterns::run(&command, target.format, io.out),
         Task::Local(LocalCommand::Backend(command)) => {
             backend::run(command, process, target.format, io.out).await
         }

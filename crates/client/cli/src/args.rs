@@ -2,6 +2,7 @@
 
 mod db;
 mod local;
+mod patterns;
 mod people;
 mod server;
 
@@ -12,10 +13,10 @@ pub use local::{
     BackendArgs, BackendChoice, BackendCommand, ConfigArgs, ConfigCommand, LocalCommand, QuickstartArgs,
     ServeArgs, Setting,
 };
+pub use patterns::{FilesArgs, PatternCommand, PatternFileCommand, PatternQuery};
 pub use people::{ApprovalAnswer, ApprovalCommand, EffectCommand, EffectOutcome, PageArgs, TurnCommand};
 pub use server::{
-    AgentCommand, BudgetCommand, ChatArgs, PatternQuery, ServerCommand, SessionCommand, ToolCommand,
-    TraceCommand,
+    AgentCommand, BudgetCommand, ChatArgs, ServerCommand, SessionCommand, ToolCommand, TraceCommand,
 };
 
 use crate::Format;
@@ -94,7 +95,7 @@ pub enum Command {
     /// List budgets, and what is left of them
     #[command(subcommand)]
     Budget(BudgetCommand),
-    /// List, search, show and check patterns
+    /// List, search and show patterns; read, write and check their files
     #[command(subcommand)]
     Pattern(PatternCommand),
     /// Try a data backend
@@ -114,20 +115,6 @@ pub enum Command {
     ///
     /// Opens the store itself, which no server may use meanwhile; with `--online` or `--server`, the running server does it
     Db(DbArgs),
-}
-
-/// Commands about patterns.
-#[derive(Clone, Debug, Subcommand)]
-pub enum PatternCommand {
-    /// Those that ask a server.
-    #[command(flatten)]
-    Query(PatternQuery),
-    /// Check pattern files, without a server
-    Validate {
-        /// The files, or folders of them
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<std::path::PathBuf>,
-    },
 }
 
 /// A command, by who runs it.
@@ -160,9 +147,7 @@ impl Command {
             Self::Serve(args) => Task::Local(LocalCommand::Serve(args)),
             Self::Config(args) => Task::Local(LocalCommand::Config(args)),
             Self::Backend(command) => Task::Local(LocalCommand::Backend(command)),
-            Self::Pattern(PatternCommand::Validate { files }) => {
-                Task::Local(LocalCommand::PatternValidate { files })
-            }
+            Self::Pattern(PatternCommand::Files(command)) => Task::Local(LocalCommand::Pattern(command)),
             Self::Pattern(PatternCommand::Query(query)) => Task::Server(ServerCommand::Pattern(query)),
             Self::Chat(args) => Task::Server(ServerCommand::Chat(args)),
             Self::Agent(command) => Task::Server(ServerCommand::Agent(command)),

@@ -32,9 +32,9 @@ mod run;
 pub use args::{
     AgentCommand, ApprovalAnswer, ApprovalCommand, BackendArgs, BackendChoice, BackendCommand, BudgetCommand,
     ChatArgs, Cli, Command, ConfigArgs, ConfigCommand, ConnectionArgs, DEFAULT_SERVER, DbArgs, DbCommand,
-    EffectCommand, EffectOutcome, LocalCommand, PageArgs, PatternCommand, PatternQuery, QuickstartArgs,
-    ServeArgs, ServerCommand, SessionCommand, Setting, StoreArgs, Task, ToolCommand, TraceCommand,
-    TurnCommand,
+    EffectCommand, EffectOutcome, FilesArgs, LocalCommand, PageArgs, PatternCommand, PatternFileCommand,
+    PatternQuery, QuickstartArgs, ServeArgs, ServerCommand, SessionCommand, Setting, StoreArgs, Task,
+    ToolCommand, TraceCommand, TurnCommand,
 };
 pub use ask::{Asked, Outcome, Question, ask};
 pub use chat::chat;

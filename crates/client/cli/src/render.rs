@@ -5,6 +5,7 @@ pub(crate) mod budgets;
 pub(crate) mod catalog;
 pub(crate) mod columns;
 pub(crate) mod health;
+pub(crate) mod patterns;
 pub(crate) mod people;
 pub(crate) mod schema;
 pub(crate) mod sessions;

@@ -1,5 +1,6 @@
 //! Runs the commands that need a server.
 
+mod patterns;
 mod people;
 mod retelling;
 
@@ -9,9 +10,8 @@ use std::sync::Arc;
 use loom_grpc::{CONNECT_TIMEOUT, Client};
 use loom_proto::v1::{
     DeleteAgentRequest, DeleteSessionRequest, ForkSessionRequest, GetAgentRequest,
-    GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetSessionRequest, ListAgentsRequest,
-    ListAgentsResponse, ListBudgetsRequest, ListPatternsRequest, ListSessionsRequest, ListToolsRequest,
-    ReloadAgentRequest,
+    GetConversationHistoryRequest, GetHealthRequest, GetSessionRequest, ListAgentsRequest,
+    ListAgentsResponse, ListBudgetsRequest, ListSessionsRequest, ListToolsRequest, ReloadAgentRequest,
 };
 use prost::Message;
 
@@ -19,8 +19,8 @@ use crate::ask::show_trace;
 use crate::chat::chat;
 use crate::render::{budgets, catalog, clean_line, health, sessions};
 use crate::{
-    AgentCommand, BudgetCommand, Error, Format, Io, PatternQuery, ServerCommand, SessionCommand, Style,
-    ToolCommand, TraceCommand, json, show_store,
+    AgentCommand, BudgetCommand, Error, Format, Io, ServerCommand, SessionCommand, Style, ToolCommand,
+    TraceCommand, json, show_store,
 };
 
 /// The most agents on a page, as the API has it.
@@ -204,33 +204,6 @@ impl Call {
                 self.show(&deleted, "DeleteSessionResponse", io, |_, out| {
                     writeln!(out, "session {} is deleted", clean_line(&session))
                 })
-            }
-        }
-    }
-
-    async fn pattern(&self, query: PatternQuery, io: &mut Io<'_>) -> Result<(), Error> {
-        match query {
-            PatternQuery::List { domain, category } => {
-                let request = ListPatternsRequest {
-                    domain: domain.unwrap_or_default(),
-                    category: category.unwrap_or_default(),
-                    search: String::new(),
-                };
-                let found = self.client.list_patterns(request).await?;
-                self.show(&found, "ListPatternsResponse", io, |style, out| {
-                    catalog::patterns(&found.patterns, style, out)
-                })
-            }
-            PatternQuery::Search { words } => {
-                let request = ListPatternsRequest { search: words.join(" "), ..Default::default() };
-                let found = self.client.list_patterns(request).await?;
-                self.show(&found, "ListPatternsResponse", io, |style, out| {
-                    catalog::found_patterns(&found.patterns, style, out)
-                })
-            }
-            PatternQuery::Show { name } => {
-                let found = self.client.get_pattern(GetPatternRequest { name }).await?;
-                self.show(&found, "Pattern", io, |style, out| catalog::pattern(&found, style, out))
             }
         }
     }

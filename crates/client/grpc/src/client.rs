@@ -106,6 +106,10 @@ calls! { CALL_TIMEOUT:
     get_pattern(GetPatternRequest) -> Pattern;
     /// Has the server read its pattern files again.
     reload_patterns(ReloadPatternsRequest) -> ReloadPatternsResponse;
+    /// Has the server read pattern files again, all or those of one place.
+    load_patterns(LoadPatternsRequest) -> LoadPatternsResponse;
+    /// Writes a pattern into the server's patterns folder.
+    create_pattern(CreatePatternRequest) -> CreatePatternResponse;
     /// Lists the tools that agents can call.
     list_tools(ListToolsRequest) -> ListToolsResponse;
     /// Returns all that a turn did, by the id of its trace or of the turn.
@@ -185,6 +189,18 @@ impl Client {
         let told = self.rpc.clone().replay_session(request).await.map_err(|status| self.error(&status))?;
         let client = self.clone();
         Ok(told.into_inner().map(move |event| event.map_err(|status| client.error(&status))))
+    }
+
+    /// Follows what changes among the patterns, from when this returns. It ends with an error when the connection is lost or
+    /// the server stops; what changed meanwhile is found by listing the patterns.
+    pub async fn stream_pattern_updates(
+        &self,
+        request: v1::StreamPatternUpdatesRequest,
+    ) -> Result<impl Stream<Item = Result<v1::PatternUpdateEvent, Error>> + Send + Unpin + use<>, Error> {
+        let told = self.rpc.clone().stream_pattern_updates(request).await;
+        let told = told.map_err(|status| self.error(&status))?.into_inner();
+        let client = self.clone();
+        Ok(told.map(move |event| event.map_err(|status| client.error(&status))))
     }
 
     /// Hands all that is stored to `take`, piece by piece; the pieces one after the other are a file that a store can be

@@ -187,6 +187,12 @@ error_codes! {
     TraceNotFound "LOOM_TRACE_NOT_FOUND" NotFound Never;
     /// No pattern has that name.
     PatternNotFound "LOOM_PATTERN_NOT_FOUND" NotFound Never;
+    /// A pattern of that name exists already.
+    PatternExists "LOOM_PATTERN_EXISTS" AlreadyExists Never;
+    /// The server cannot write to its patterns folder.
+    PatternsReadOnly "LOOM_PATTERNS_READ_ONLY" FailedPrecondition Never;
+    /// A path in a request leads outside the folders that the server was given.
+    PathRefused "LOOM_PATH_REFUSED" PermissionDenied Never;
     /// No backend has that name.
     BackendNotFound "LOOM_BACKEND_NOT_FOUND" NotFound Never;
     /// The provider does not know the model.

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use loom_base::Digest;
 
 use crate::snapshot::Entry;
+use crate::updates::{Feed, Updates};
 use crate::{Pattern, PatternError, Snapshot, Source, parse};
 use loom_yaml::Position;
 
@@ -22,6 +23,17 @@ pub enum Layer {
     Folder,
 }
 
+/// Where a pattern comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Of which layer its file is.
+    pub layer: Layer,
+    /// Its file.
+    pub file: Arc<str>,
+    /// Whether the file holds other patterns too.
+    pub shared: bool,
+}
+
 /// What happened to one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -29,15 +41,35 @@ pub struct Change {
     pub layer: Layer,
     /// Its path below the patterns folder, with `/` between folders.
     pub file: Arc<str>,
-    /// Its text now; `None` when it is gone.
-    pub text: Option<Arc<str>>,
+    /// What it holds now.
+    pub text: FileText,
+}
+
+/// What a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileText {
+    /// This text.
+    Is(Arc<str>),
+    /// Nothing can be said of it, for this reason. The last good version stays in use.
+    Unreadable(String),
+    /// Nothing: it is not there any more.
+    Gone,
 }
 
 impl Change {
     /// A file that is part of the program.
     pub fn built_in(file: &str, text: &str) -> Self {
-        Self { layer: Layer::BuiltIn, file: file.into(), text: Some(text.into()) }
+        Self { layer: Layer::BuiltIn, file: file.into(), text: FileText::Is(text.into()) }
     }
+}
+
+/// Which of the texts handed over are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Those that differ from the last ones.
+    Changed,
+    /// All of them.
+    All,
 }
 
 /// What a reload did.
@@ -57,8 +89,16 @@ pub struct ReloadReport {
 
 /// The patterns of all files, as one snapshot that readers take without waiting.
 pub struct Registry {
-    files: Mutex<BTreeMap<(Layer, Arc<str>), File>>,
+    files: Mutex<Files>,
     current: ArcSwap<Snapshot>,
+    feed: Feed,
+}
+
+/// All files, and what was wrong with them when they were last looked at.
+#[derive(Default)]
+struct Files {
+    all: BTreeMap<(Layer, Arc<str>), File>,
+    problems: Vec<PatternError>,
 }
 
 /// One file: the text last seen, and what was last read from it without error.
@@ -73,7 +113,7 @@ struct File {
 impl Default for Registry {
     fn default() -> Self {
         let empty = Snapshot::new(Vec::new(), Digest::of(""));
-        Self { files: Mutex::default(), current: ArcSwap::from_pointee(empty) }
+        Self { files: Mutex::default(), current: ArcSwap::from_pointee(empty), feed: Feed::default() }
     }
 }
 
@@ -88,46 +128,73 @@ impl Registry {
     /// The paths of the files known in `layer`, sorted: what is no longer on disk has to be among the next changes.
     pub fn files(&self, layer: Layer) -> Vec<Arc<str>> {
         let files = self.lock();
-        files.keys().filter(|(of, _)| *of == layer).map(|(_, file)| Arc::clone(file)).collect()
+        files.all.keys().filter(|(of, _)| *of == layer).map(|(_, file)| Arc::clone(file)).collect()
+    }
+
+    /// The patterns in use that come from those of the user's `files`, by name.
+    pub fn patterns_of(&self, files: &[Arc<str>]) -> Vec<Arc<Pattern>> {
+        let known = self.lock();
+        let snapshot = self.current.load_full();
+        let of_file = |file: &Arc<str>| known.all.get(&(Layer::Folder, Arc::clone(file)));
+        let read = files.iter().filter_map(of_file).flat_map(|file| &file.patterns);
+        let in_use = |pattern: &&Arc<Pattern>| {
+            snapshot.get(&pattern.name).is_some_and(|used| Arc::ptr_eq(used, pattern))
+        };
+        let mut patterns: Vec<_> = read.map(|entry| &entry.pattern).filter(in_use).cloned().collect();
+        patterns.sort_by(|a, b| a.name.cmp(&b.name));
+        patterns
+    }
+
+    /// Where the pattern of that name in use comes from.
+    pub fn origin(&self, name: &str) -> Option<Origin> {
+        let known = self.lock();
+        let used = Arc::clone(self.current.load().get(name)?);
+        known.all.iter().find_map(|((layer, file), content)| {
+            let holds = content.patterns.iter().any(|entry| Arc::ptr_eq(&entry.pattern, &used));
+            holds.then(|| Origin {
+                layer: *layer,
+                file: Arc::clone(file),
+                shared: content.patterns.len() > 1,
+            })
+        })
+    }
+
+    /// What changes from now on, as it changes.
+    pub fn updates(&self) -> Updates {
+        self.feed.follow()
     }
 
     /// Takes in `changes`, reading only texts that differ from the last ones, and swaps the snapshot once. A file that
     /// cannot be read keeps the patterns it had, and is reported again until it is mended.
     pub fn apply(&self, changes: impl IntoIterator<Item = Change>) -> ReloadReport {
+        self.apply_reading(changes, Reading::Changed)
+    }
+
+    /// The same, reading the texts that `reading` says.
+    pub fn apply_reading(&self, changes: impl IntoIterator<Item = Change>, reading: Reading) -> ReloadReport {
         let mut files = self.lock();
-        let mut unread = Vec::new();
-        for Change { layer, file, text } in changes {
-            let key = (layer, file);
-            match text {
-                None => {
-                    files.remove(&key);
-                }
-                Some(text) => {
-                    let digest = Digest::of(&*text);
-                    let known = files.entry(key.clone()).or_default();
-                    if known.seen.replace(digest) != Some(digest) {
-                        unread.push(Unread { key, text, digest });
-                    }
-                }
-            }
-        }
+        let unread = files.note(changes, reading);
         let parsed = unread.len();
         for (file, outcome) in unread.iter().zip(read_all(&unread)) {
-            if let Some(known) = files.get_mut(&file.key) {
+            if let Some(known) = files.all.get_mut(&file.key) {
                 known.take(file.digest, outcome);
             }
         }
-        let (entries, mut errors) = merge(&files, &self.current.load());
-        errors.extend(files.values().filter_map(|file| file.problem.clone()));
+        let (entries, mut errors) = merge(&files.all, &self.current.load());
+        errors.extend(files.all.values().filter_map(|file| file.problem.clone()));
         errors.sort_by(|a, b| (&a.file, a.position).cmp(&(&b.file, b.position)));
-        let next = Arc::new(Snapshot::new(entries, digest(&files)));
+        let next = Arc::new(Snapshot::new(entries, digest(&files.all)));
         let before = self.current.swap(Arc::clone(&next));
-        drop(files);
         let (changed, removed) = difference(&before, &next);
+        let problems = std::mem::replace(&mut files.problems, errors.clone());
+        let news = errors.iter().filter(|error| !problems.contains(error));
+        // Under the lock: what is told is told in the order in which it came about.
+        self.feed.tell(&before, &next, &changed, &removed, news);
+        drop(files);
         ReloadReport { loaded: next.len(), parsed, changed, removed, errors }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Layer, Arc<str>), File>> {
+    fn lock(&self) -> MutexGuard<'_, Files> {
         // Nothing done under the lock leaves the map half changed, so a panic elsewhere does not spoil it.
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,6 +208,33 @@ impl Source for Registry {
 
     async fn reload(&self) -> ReloadReport {
         self.apply([])
+    }
+}
+
+impl Files {
+    /// Notes what the files hold now, and says which texts are to be read.
+    fn note(&mut self, changes: impl IntoIterator<Item = Change>, reading: Reading) -> Vec<Unread> {
+        let mut unread = Vec::new();
+        for Change { layer, file, text } in changes {
+            let key = (layer, file);
+            match text {
+                FileText::Gone => drop(self.all.remove(&key)),
+                FileText::Is(text) => {
+                    let digest = Digest::of(&*text);
+                    let known = self.all.entry(key.clone()).or_default();
+                    if known.seen.replace(digest) != Some(digest) || reading == Reading::All {
+                        unread.push(Unread { key, text, digest });
+                    }
+                }
+                FileText::Unreadable(message) => {
+                    let file = Arc::clone(&key.1);
+                    let known = self.all.entry(key).or_default();
+                    known.seen = None;
+                    known.problem = Some(PatternError { file, position: Position::default(), message });
+                }
+            }
+        }
+        unread
     }
 }
 

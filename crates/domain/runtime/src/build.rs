@@ -37,7 +37,7 @@ pub struct Built {
 impl Built {
     /// Whether `pattern` is for what the agent works with. One that names no engine is for all, and an agent
     /// without backends may read about any.
-    pub(crate) fn can_use(&self, pattern: &Pattern) -> bool {
+    pub fn can_use(&self, pattern: &Pattern) -> bool {
         let Some(engine) = &pattern.backend_type else { return true };
         self.dialects.is_empty() || self.dialects.iter().any(|dialect| dialect.as_str() == engine)
     }

@@ -38,6 +38,8 @@ use tail::Tail;
 const LOOM: &str = "/loom.v1.";
 /// The RPC that says how the server is, also when it is full.
 const HEALTH: &str = "/loom.v1.LoomService/GetHealth";
+/// Streams that do not end by themselves: they end when the server begins to stop.
+const ENDLESS: &[&str] = &["/loom.v1.LoomService/StreamPatternUpdates"];
 /// When a caller who met a full server should try again.
 const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
 
@@ -155,6 +157,7 @@ impl Rules {
         let asked = deadline::from_headers(call.headers())?;
         let is_stream = self.is_stream(call.uri().path());
         let is_loom = call.uri().path().starts_with(LOOM);
+        let is_endless = is_stream && (!is_loom || ENDLESS.contains(&call.uri().path()));
         let limit = match (asked, is_stream) {
             (asked, true) => asked,
             (Some(asked), false) => Some(asked.min(self.limits.request_time)),
@@ -175,7 +178,8 @@ impl Rules {
         if is_loom && let Some(failure) = unreadable(&response) {
             return Err(failure);
         }
-        let ending = self.ending(is_stream, is_loom, end, &claim);
+        let until = end.filter(|_| is_stream && is_loom);
+        let ending = self.ending(is_endless, until, &claim);
         Ok(response.map(|body| Body::new(Tail::new(body, ending, held, measured))))
     }
 
@@ -218,12 +222,12 @@ impl Rules {
         self.streams.contains(path) || (!path.starts_with(LOOM) && !path.ends_with("/Check"))
     }
 
-    /// What ends an answer before its service does.
+    /// What ends an answer before its service does: the time that a stream was given, the end of the server for one
+    /// that has no end of its own, and a caller who takes nothing.
     fn ending(
         &self,
-        is_stream: bool,
-        is_loom: bool,
-        end: Option<(Duration, tokio::time::Instant)>,
+        is_endless: bool,
+        until: Option<(Duration, tokio::time::Instant)>,
         claim: &Claim,
     ) -> BoxFuture<'static, Failure> {
         let closing = self.closing.clone();
@@ -231,17 +235,17 @@ impl Rules {
         let limit = self.limits.stall_time;
         async move {
             let deadline = async {
-                match end {
-                    Some((limit, at)) if is_stream && is_loom => {
+                match until {
+                    Some((limit, at)) => {
                         tokio::time::sleep_until(at).await;
                         deadline::exceeded(limit)
                     }
-                    _ => std::future::pending().await,
+                    None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 failure = deadline => failure,
-                () = closing.cancelled(), if is_stream && !is_loom => {
+                () = closing.cancelled(), if is_endless => {
                     Failure::new(ErrorCode::ShuttingDown, "the server is stopping")
                 }
                 () = stalled => {

@@ -8,7 +8,7 @@ use crate::http::Http;
 use crate::serving::Serving;
 
 /// The routes of the HTTP API, as existing clients know them.
-const ROUTES: [(&str, Method, &str); 35] = [
+const ROUTES: [(&str, Method, &str); 37] = [
     ("Weave", Method::POST, "/v1/weave"),
     ("CancelTurn", Method::POST, "/v1/turns/{turnId}:cancel"),
     ("ListTurns", Method::GET, "/v1/turns"),
@@ -33,6 +33,8 @@ const ROUTES: [(&str, Method, &str); 35] = [
     ("ListPatterns", Method::GET, "/v1/patterns"),
     ("GetPattern", Method::GET, "/v1/patterns/{name}"),
     ("ReloadPatterns", Method::POST, "/v1/patterns:reload"),
+    ("LoadPatterns", Method::POST, "/v1/patterns:load"),
+    ("CreatePattern", Method::POST, "/v1/patterns"),
     ("ListTools", Method::GET, "/v1/tools"),
     ("GetTrace", Method::GET, "/v1/traces/{traceId}"),
     ("GetHealth", Method::GET, "/v1/health"),
@@ -45,7 +47,8 @@ const ROUTES: [(&str, Method, &str); 35] = [
     ("VacuumStore", Method::POST, "/v1/store:vacuum"),
     ("CleanUpStore", Method::POST, "/v1/store:cleanup"),
 ];
-const STREAMS: [&str; 5] = ["ExportStore", "ReplaySession", "StreamChat", "StreamTurn", "StreamWeave"];
+const STREAMS: [&str; 6] =
+    ["ExportStore", "ReplaySession", "StreamChat", "StreamPatternUpdates", "StreamTurn", "StreamWeave"];
 
 /// A way in.
 pub(crate) enum Door {

@@ -21,6 +21,7 @@ mod http;
 mod limits;
 mod observability;
 mod outages;
+mod patterns;
 mod providers;
 mod public_client;
 mod quickstart;

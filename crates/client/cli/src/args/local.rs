@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::DbArgs;
+use super::{DbArgs, PatternFileCommand};
 
 /// A command that needs no server.
 #[derive(Clone, Debug)]
@@ -15,11 +15,8 @@ pub enum LocalCommand {
     Serve(Box<ServeArgs>),
     /// `config …`
     Config(ConfigArgs),
-    /// `pattern validate`
-    PatternValidate {
-        /// Files, or folders of them.
-        files: Vec<PathBuf>,
-    },
+    /// `pattern …`, what needs no server
+    Pattern(PatternFileCommand),
     /// `backend …`
     Backend(BackendCommand),
     /// `db …` on a store that no server uses

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ApprovalCommand, DbCommand, EffectCommand, TurnCommand};
+use super::{ApprovalCommand, DbCommand, EffectCommand, PatternQuery, TurnCommand};
 
 /// A command that needs a server.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub enum ServerCommand {
     Approval(ApprovalCommand),
     /// `budget …`
     Budget(BudgetCommand),
-    /// `pattern …`, but for `validate`
+    /// `pattern …`, but for what needs no server
     Pattern(PatternQuery),
     /// `trace …`
     Trace(TraceCommand),
@@ -134,31 +134,6 @@ pub enum BudgetCommand {
         /// That of this session as well
         #[arg(long, value_name = "ID")]
         session: Option<String>,
-    },
-}
-
-/// Commands about the patterns that a server has.
-#[derive(Clone, Debug, Subcommand)]
-pub enum PatternQuery {
-    /// List patterns, by name
-    List {
-        /// Only those of this library
-        #[arg(long)]
-        domain: Option<String>,
-        /// Only those of this category
-        #[arg(long)]
-        category: Option<String>,
-    },
-    /// Find patterns for a question, best first
-    Search {
-        /// The question, or words of it
-        #[arg(required = true, value_name = "WORDS")]
-        words: Vec<String>,
-    },
-    /// Show one pattern with its parameters, templates and examples
-    Show {
-        /// Its name
-        name: String,
     },
 }
 

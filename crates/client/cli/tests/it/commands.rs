@@ -146,7 +146,7 @@ async fn patterns() {
         backend_hints: hints.map(|(name, text)| (name.to_owned(), text.to_owned())).into(),
         tags: vec!["top".into(), "best".into()],
     };
-    let list = ListPatternsResponse { patterns: vec![pattern.clone()], total_count: 1 };
+    let list = ListPatternsResponse { patterns: vec![pattern.clone()], total_count: 1, ..Default::default() };
     let mut server =
         start(Answers::default().message("list_patterns", &list).message("get_pattern", &pattern));
     insta::assert_snapshot!("pattern_list", printed(&server, "pattern list --domain sql-core").await);
@@ -154,6 +154,44 @@ async fn patterns() {
     insta::assert_snapshot!("pattern_search", printed(&server, "pattern search best customers").await);
     assert_eq!(server.asked::<ListPatternsRequest>("list_patterns").await.search, "best customers");
     insta::assert_snapshot!("pattern_show", printed(&server, "pattern show top_n").await);
+}
+
+#[tokio::test]
+async fn pattern_files() {
+    let problem = "sql/b.yaml:2:1: unknown key `titel`\u{1b}[2J";
+    let file = PatternFileError { file: "sql/b.yaml".into(), line: 2, ..PatternFileError::default() };
+    let loaded = LoadPatternsResponse {
+        patterns_loaded: 2,
+        pattern_names: vec!["a".into(), "c".into()],
+        errors: vec![problem.into()],
+        failed: vec![file],
+        changed: vec!["a".into()],
+        removed: vec!["d".into()],
+    };
+    let mut update = PatternUpdateEvent {
+        pattern_name: "b".into(),
+        timestamp: WHEN,
+        file_path: "sql/b.yaml".into(),
+        error: problem.into(),
+        ..PatternUpdateEvent::default()
+    };
+    update.set_type(PatternUpdateType::PatternValidationFailed);
+    let answers = Answers::default()
+        .message("load_patterns", &loaded)
+        .message("stream_pattern_updates", &update)
+        .message("create_pattern", &CreatePatternResponse::default());
+    let mut server = start(answers);
+    let (text, ended) = looms(&server, "pattern load --dir ./patterns/sql --domain sql --force", "").await;
+    insta::assert_snapshot!("pattern_load", text);
+    assert!(ended.unwrap_err().to_string().contains("1 file cannot be used"));
+    let asked = server.asked::<LoadPatternsRequest>("load_patterns").await;
+    assert_eq!(
+        (asked.source.as_str(), &asked.domains[..], asked.force_reload),
+        ("./patterns/sql", &["sql".to_owned()][..], true)
+    );
+    insta::assert_snapshot!("pattern_watch", printed(&server, "pattern watch --category a --agent b").await);
+    let asked = server.asked::<StreamPatternUpdatesRequest>("stream_pattern_updates").await;
+    assert_eq!((asked.category.as_str(), asked.agent_id.as_str()), ("a", "b"));
 }
 
 #[tokio::test]

@@ -125,6 +125,7 @@ struct Service {
 }
 
 type Exported = Pin<Box<dyn Stream<Item = Result<ExportStoreResponse, Status>> + Send>>;
+type PatternUpdates = Pin<Box<dyn Stream<Item = Result<PatternUpdateEvent, Status>> + Send>>;
 type Events = Pin<Box<dyn Stream<Item = Result<WeaveProgress, Status>> + Send>>;
 
 /// Tells the test that a stream is no longer read.
@@ -214,6 +215,16 @@ macro_rules! service {
                 Ok(pieces.map(|piece| Box::pin(tokio_stream::iter([Ok(piece)])) as Exported))
             }
 
+            type StreamPatternUpdatesStream = PatternUpdates;
+
+            async fn stream_pattern_updates(
+                &self,
+                request: Request<StreamPatternUpdatesRequest>,
+            ) -> Result<Response<PatternUpdates>, Status> {
+                let update: Response<PatternUpdateEvent> = self.reply("stream_pattern_updates", &request)?;
+                Ok(update.map(|update| Box::pin(tokio_stream::iter([Ok(update)])) as PatternUpdates))
+            }
+
             async fn stream_turn(&self, request: Request<StreamTurnRequest>) -> Result<Response<Events>, Status> {
                 Ok(Response::new(self.events("stream_turn", &request)))
             }
@@ -252,6 +263,8 @@ service! {
     list_patterns(ListPatternsRequest) -> ListPatternsResponse;
     get_pattern(GetPatternRequest) -> Pattern;
     reload_patterns(ReloadPatternsRequest) -> ReloadPatternsResponse;
+    load_patterns(LoadPatternsRequest) -> LoadPatternsResponse;
+    create_pattern(CreatePatternRequest) -> CreatePatternResponse;
     list_tools(ListToolsRequest) -> ListToolsResponse;
     get_trace(GetTraceRequest) -> Trace;
     get_health(GetHealthRequest) -> HealthStatus;

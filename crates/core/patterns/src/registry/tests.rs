@@ -3,7 +3,7 @@
 use super::*;
 
 fn change(file: &str, text: &str) -> Change {
-    Change { layer: Layer::Folder, file: file.into(), text: Some(text.into()) }
+    Change { layer: Layer::Folder, file: file.into(), text: FileText::Is(text.into()) }
 }
 
 fn titles(registry: &Registry) -> Vec<String> {
@@ -25,7 +25,8 @@ fn only_what_changed_is_parsed_and_the_report_says_what_did() {
     assert_eq!(held.get("a").unwrap().title, "one", "a snapshot in use does not change");
     assert_ne!(held.digest(), registry.snapshot().digest());
 
-    let third = registry.apply([Change { layer: Layer::Folder, file: "b.yaml".into(), text: None }]);
+    let third =
+        registry.apply([Change { layer: Layer::Folder, file: "b.yaml".into(), text: FileText::Gone }]);
     assert_eq!((third.loaded, third.removed), (1, vec!["b".to_owned()]));
     assert_eq!(registry.files(Layer::Folder), ["a.yaml".into()]);
 }
@@ -42,7 +43,7 @@ fn a_broken_file_keeps_its_old_version_until_it_is_mended() {
     assert_eq!(errors, ["a.yaml:2:1: unknown key `titel`; did you mean `title`?"]);
     assert_eq!(registry.apply([]).errors, report.errors, "reported while it stays broken");
 
-    registry.apply([Change { layer: Layer::Folder, file: "b.yaml".into(), text: None }]);
+    registry.apply([Change { layer: Layer::Folder, file: "b.yaml".into(), text: FileText::Gone }]);
     assert_eq!(registry.snapshot().digest(), digest, "the broken text is not in use");
     let mended = registry.apply([change("a.yaml", "name: a\ntitle: better")]);
     assert_eq!((mended.errors.len(), titles(&registry)), (0, vec!["a=better".to_owned()]));
@@ -54,7 +55,8 @@ fn a_folder_overrides_what_is_built_in_and_gives_it_back() {
     assert_eq!(report.errors, []);
     registry.apply([change("mine.yaml", "name: a\ntitle: mine")]);
     assert_eq!(titles(&registry), ["a=mine"]);
-    let report = registry.apply([Change { layer: Layer::Folder, file: "mine.yaml".into(), text: None }]);
+    let report =
+        registry.apply([Change { layer: Layer::Folder, file: "mine.yaml".into(), text: FileText::Gone }]);
     assert_eq!((titles(&registry), report.changed), (vec!["a=built in".to_owned()], vec!["a".to_owned()]));
 }
 
@@ -78,7 +80,7 @@ fn a_copy_does_not_take_the_place_of_the_file_in_use() {
     assert_eq!(titles(&registry), ["x=mine"]);
     let errors: Vec<_> = report.errors.iter().map(ToString::to_string).collect();
     assert_eq!(errors, ["a.yaml: pattern `x` is already defined in b.yaml; this one is not used"]);
-    registry.apply([Change { layer: Layer::Folder, file: "b.yaml".into(), text: None }]);
+    registry.apply([Change { layer: Layer::Folder, file: "b.yaml".into(), text: FileText::Gone }]);
     assert_eq!(titles(&registry), ["x=copy"]);
 }
 

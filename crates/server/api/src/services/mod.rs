@@ -8,6 +8,7 @@ mod agents;
 mod bounds;
 mod budgets;
 mod convert;
+mod page_token;
 mod patterns;
 mod people;
 mod progress;
@@ -24,23 +25,24 @@ use tonic::{Request, Response, Status};
 
 use loom_access::Principal;
 use loom_base::{Clock, Timestamp};
-use loom_patterns::Source;
+use loom_patterns::PatternFiles;
 use loom_proto::v1::loom_service_server::LoomService;
 use loom_proto::v1::{
     AgentInfo, AnswerApprovalRequest, AnswerApprovalResponse, AnswerClarificationRequest,
     AnswerClarificationResponse, BackUpStoreRequest, BackUpStoreResponse, CancelTurnRequest,
     CancelTurnResponse, CleanUpStoreRequest, CleanUpStoreResponse, ConversationHistory, CreateAgentRequest,
-    CreateSessionRequest, DeleteAgentRequest, DeleteAgentResponse, DeleteSessionRequest,
-    DeleteSessionResponse, DescribeStoreRequest, DescribeStoreResponse, ExportStoreRequest,
-    ExportStoreResponse, ForkSessionRequest, GetAgentRequest, GetConversationHistoryRequest,
-    GetHealthRequest, GetPatternRequest, GetServerConfigRequest, GetSessionRequest, GetStorageStatusRequest,
-    GetStorageStatusResponse, GetTraceRequest, HealthStatus, ListAgentsRequest, ListAgentsResponse,
-    ListApprovalsRequest, ListApprovalsResponse, ListBudgetsRequest, ListBudgetsResponse, ListEffectsRequest,
-    ListEffectsResponse, ListPatternsRequest, ListPatternsResponse, ListSessionsRequest,
-    ListSessionsResponse, ListToolsRequest, ListToolsResponse, ListTurnsRequest, ListTurnsResponse,
-    MigrateStoreRequest, MigrateStoreResponse, Pattern, ReloadAgentRequest, ReloadPatternsRequest,
-    ReloadPatternsResponse, ReplaySessionRequest, ResolveEffectRequest, ResolveEffectResponse, ServerConfig,
-    Session, StreamTurnRequest, Trace, VacuumStoreRequest, VacuumStoreResponse, VerifyStoreRequest,
+    CreatePatternRequest, CreatePatternResponse, CreateSessionRequest, DeleteAgentRequest,
+    DeleteAgentResponse, DeleteSessionRequest, DeleteSessionResponse, DescribeStoreRequest,
+    DescribeStoreResponse, ExportStoreRequest, ExportStoreResponse, ForkSessionRequest, GetAgentRequest,
+    GetConversationHistoryRequest, GetHealthRequest, GetPatternRequest, GetServerConfigRequest,
+    GetSessionRequest, GetStorageStatusRequest, GetStorageStatusResponse, GetTraceRequest, HealthStatus,
+    ListAgentsRequest, ListAgentsResponse, ListApprovalsRequest, ListApprovalsResponse, ListBudgetsRequest,
+    ListBudgetsResponse, ListEffectsRequest, ListEffectsResponse, ListPatternsRequest, ListPatternsResponse,
+    ListSessionsRequest, ListSessionsResponse, ListToolsRequest, ListToolsResponse, ListTurnsRequest,
+    ListTurnsResponse, LoadPatternsRequest, LoadPatternsResponse, MigrateStoreRequest, MigrateStoreResponse,
+    Pattern, ReloadAgentRequest, ReloadPatternsRequest, ReloadPatternsResponse, ReplaySessionRequest,
+    ResolveEffectRequest, ResolveEffectResponse, ServerConfig, Session, StreamPatternUpdatesRequest,
+    StreamTurnRequest, Trace, VacuumStoreRequest, VacuumStoreResponse, VerifyStoreRequest,
     VerifyStoreResponse, WeaveProgress, WeaveRequest, WeaveResponse,
 };
 use loom_runtime::Runtime;
@@ -54,7 +56,7 @@ pub type ReloadAgentFile =
 /// Answers the RPCs of `loom.v1.LoomService`.
 pub struct LoomApi {
     runtime: Arc<Runtime>,
-    patterns: Arc<dyn Source>,
+    patterns: Arc<dyn PatternFiles>,
     clock: Arc<dyn Clock>,
     config: ServerConfig,
     reload_file: ReloadAgentFile,
@@ -67,7 +69,7 @@ pub struct ApiParts {
     /// Runs the agents.
     pub runtime: Arc<Runtime>,
     /// The patterns.
-    pub patterns: Arc<dyn Source>,
+    pub patterns: Arc<dyn PatternFiles>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What the server runs with, without its secrets, as `GetServerConfig` shows it.
@@ -300,7 +302,7 @@ impl LoomService for LoomApi {
         &self,
         request: Request<ListPatternsRequest>,
     ) -> Result<Response<ListPatternsResponse>, Status> {
-        reply(Ok(self.pattern_list(&request.into_inner())))
+        reply(self.pattern_list(&request.into_inner()))
     }
 
     async fn get_pattern(&self, request: Request<GetPatternRequest>) -> Result<Response<Pattern>, Status> {
@@ -312,6 +314,29 @@ impl LoomService for LoomApi {
         _: Request<ReloadPatternsRequest>,
     ) -> Result<Response<ReloadPatternsResponse>, Status> {
         reply(Ok(self.pattern_reload().await))
+    }
+
+    async fn load_patterns(
+        &self,
+        request: Request<LoadPatternsRequest>,
+    ) -> Result<Response<LoadPatternsResponse>, Status> {
+        reply(self.pattern_load(&request.into_inner()).await)
+    }
+
+    async fn create_pattern(
+        &self,
+        request: Request<CreatePatternRequest>,
+    ) -> Result<Response<CreatePatternResponse>, Status> {
+        reply(self.pattern_create(request.into_inner()).await)
+    }
+
+    type StreamPatternUpdatesStream = patterns::UpdateStream;
+
+    async fn stream_pattern_updates(
+        &self,
+        request: Request<StreamPatternUpdatesRequest>,
+    ) -> Result<Response<Self::StreamPatternUpdatesStream>, Status> {
+        reply(self.pattern_updates(request.into_inner()))
     }
 
     async fn list_tools(

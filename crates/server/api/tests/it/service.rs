@@ -29,6 +29,7 @@ impl Drop for Dropped {
 
 type Progress = Pin<Box<dyn Stream<Item = Result<WeaveProgress, Status>> + Send>>;
 type Exported = Pin<Box<dyn Stream<Item = Result<ExportStoreResponse, Status>> + Send>>;
+type PatternUpdates = Pin<Box<dyn Stream<Item = Result<PatternUpdateEvent, Status>> + Send>>;
 type Answer<T> = Result<Response<T>, Status>;
 
 #[expect(clippy::unnecessary_wraps, reason = "it is what every handler returns")]
@@ -115,6 +116,7 @@ impl LoomService for Fake {
     type StreamWeaveStream = Progress;
     type StreamChatStream = Progress;
     type ExportStoreStream = Exported;
+    type StreamPatternUpdatesStream = PatternUpdates;
     type StreamTurnStream = Progress;
     type ReplaySessionStream = Progress;
 
@@ -230,6 +232,9 @@ impl LoomService for Fake {
         get_agent(GetAgentRequest) -> AgentInfo;
         list_patterns(ListPatternsRequest) -> ListPatternsResponse;
         get_pattern(GetPatternRequest) -> Pattern;
+        load_patterns(LoadPatternsRequest) -> LoadPatternsResponse;
+        create_pattern(CreatePatternRequest) -> CreatePatternResponse;
+        stream_pattern_updates(StreamPatternUpdatesRequest) -> PatternUpdates;
         list_tools(ListToolsRequest) -> ListToolsResponse;
         get_trace(GetTraceRequest) -> Trace;
         get_server_config(GetServerConfigRequest) -> ServerConfig;

@@ -1909,7 +1909,7 @@ pub struct SelfCorrectionAttempt {
 /// Asks for patterns.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListPatternsRequest {
-    /// Only those of this domain.
+    /// Only those of this domain, or of a family of them: `sql` stands for `sql-core`, `sql-analytics` and so on.
     #[prost(string, tag = "1")]
     pub domain: ::prost::alloc::string::String,
     /// Only those of this category.
@@ -1918,6 +1918,12 @@ pub struct ListPatternsRequest {
     /// Only those that match these words, best first.
     #[prost(string, tag = "3")]
     pub search: ::prost::alloc::string::String,
+    /// The most of them in one answer, up to 500; 0 for 500.
+    #[prost(int32, tag = "900")]
+    pub page_size: i32,
+    /// The `next_page_token` of the page before, to go on after it. One of another query is refused.
+    #[prost(string, tag = "901")]
+    pub page_token: ::prost::alloc::string::String,
 }
 /// Patterns.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1925,9 +1931,12 @@ pub struct ListPatternsResponse {
     /// The patterns, by name, or best first when searched.
     #[prost(message, repeated, tag = "1")]
     pub patterns: ::prost::alloc::vec::Vec<Pattern>,
-    /// Their number.
+    /// How many there are on all pages.
     #[prost(int32, tag = "2")]
     pub total_count: i32,
+    /// Where the next page begins; empty on the last one.
+    #[prost(string, tag = "900")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 /// Asks for one pattern.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1955,6 +1964,126 @@ pub struct ReloadPatternsResponse {
     /// Files that could not be used. Their earlier version is still served.
     #[prost(message, repeated, tag = "4")]
     pub errors: ::prost::alloc::vec::Vec<PatternFileError>,
+}
+/// Which pattern files to read again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoadPatternsRequest {
+    /// A file or a folder: absolute, below the server's patterns folder, or beginning with that folder's name
+    /// (`./patterns/sql`). Empty for all. One outside the patterns folder is refused with LOOM_PATH_REFUSED.
+    #[prost(string, tag = "1")]
+    pub source: ::prost::alloc::string::String,
+    /// Reports only patterns of these domains, or of families of them, as in ListPatternsRequest.
+    #[prost(string, repeated, tag = "2")]
+    pub domains: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Reads files too whose text has not changed.
+    #[prost(bool, tag = "3")]
+    pub force_reload: bool,
+    /// Reports only patterns that this agent can use, by its id or name. Patterns are served to all agents.
+    #[prost(string, tag = "4")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// The same as `source`; give one of them.
+    #[prost(string, tag = "900")]
+    pub directory: ::prost::alloc::string::String,
+}
+/// What is served from there.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoadPatternsResponse {
+    /// The number of patterns in `pattern_names`.
+    #[prost(int32, tag = "1")]
+    pub patterns_loaded: i32,
+    /// The patterns in use that come from the place, by name; without a place, all patterns.
+    #[prost(string, repeated, tag = "2")]
+    pub pattern_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What is wrong with files of the place, each as `file:line:column: message`.
+    #[prost(string, repeated, tag = "3")]
+    pub errors: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The same, in parts.
+    #[prost(message, repeated, tag = "900")]
+    pub failed: ::prost::alloc::vec::Vec<PatternFileError>,
+    /// Names of patterns that are new or different since they were read before.
+    #[prost(string, repeated, tag = "901")]
+    pub changed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Names of patterns that are gone.
+    #[prost(string, repeated, tag = "902")]
+    pub removed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A pattern to write.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreatePatternRequest {
+    /// Refuses a pattern that this agent, by its id or name, could not use. Patterns are served to all agents.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// Its name: letters and digits of ASCII, `_`, `-` and `.`. Empty for the one in `yaml_content`; they must agree.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Its file, YAML of one pattern.
+    #[prost(string, tag = "3")]
+    pub yaml_content: ::prost::alloc::string::String,
+    /// Puts it in the place of a pattern of that name. Without it such a name is refused with LOOM_PATTERN_EXISTS.
+    #[prost(bool, tag = "900")]
+    pub overwrite: bool,
+    /// The folder, and so the domain, that it goes into; empty for the patterns folder itself, or, with `overwrite`, for
+    /// the folder that the old one is in.
+    #[prost(string, tag = "901")]
+    pub domain: ::prost::alloc::string::String,
+}
+/// A pattern that was written.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreatePatternResponse {
+    /// Always true: a pattern that was not written is an error of the call.
+    #[prost(bool, tag = "1")]
+    pub success: bool,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub pattern_name: ::prost::alloc::string::String,
+    /// Always empty.
+    #[prost(string, tag = "3")]
+    pub error: ::prost::alloc::string::String,
+    /// Its file on the server.
+    #[prost(string, tag = "4")]
+    pub file_path: ::prost::alloc::string::String,
+}
+/// Whose changes to tell.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StreamPatternUpdatesRequest {
+    /// Tells only of patterns that this agent, by its id or name, can use.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// Tells only of patterns of this category.
+    #[prost(string, tag = "2")]
+    pub category: ::prost::alloc::string::String,
+}
+/// One change.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PatternUpdateEvent {
+    /// What happened.
+    #[prost(enumeration = "PatternUpdateType", tag = "1")]
+    pub r#type: i32,
+    /// The id of the agent that the request named.
+    #[prost(string, tag = "2")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// The pattern; of a file that never was a pattern, the file's name without its extension.
+    #[prost(string, tag = "3")]
+    pub pattern_name: ::prost::alloc::string::String,
+    /// The pattern's category.
+    #[prost(string, tag = "4")]
+    pub category: ::prost::alloc::string::String,
+    /// When it was seen, in seconds since the Unix epoch.
+    #[prost(int64, tag = "5")]
+    pub timestamp: i64,
+    /// The file, below the patterns folder.
+    #[prost(string, tag = "6")]
+    pub file_path: ::prost::alloc::string::String,
+    /// What is wrong with the file, as `file:line:column: message`, in VALIDATION_FAILED. The version before is still
+    /// served.
+    #[prost(string, tag = "7")]
+    pub error: ::prost::alloc::string::String,
+    /// How many changes are not told because the caller was too slow, in UPDATES_MISSED: list the patterns anew.
+    #[prost(int64, tag = "900")]
+    pub missed: i64,
+    /// Where the file is wrong, in VALIDATION_FAILED.
+    #[prost(message, optional, tag = "901")]
+    pub problem: ::core::option::Option<PatternFileError>,
 }
 /// Why a pattern file could not be used.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2749,6 +2878,51 @@ impl EffectResolution {
             "EFFECT_RESOLUTION_HAPPENED" => Some(Self::Happened),
             "EFFECT_RESOLUTION_DID_NOT_HAPPEN" => Some(Self::DidNotHappen),
             "EFFECT_RESOLUTION_GIVE_UP" => Some(Self::GiveUp),
+            _ => None,
+        }
+    }
+}
+/// What happened to a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PatternUpdateType {
+    /// Not sent.
+    Unspecified = 0,
+    /// It is new.
+    PatternCreated = 1,
+    /// It is different.
+    PatternModified = 2,
+    /// It is gone.
+    PatternDeleted = 3,
+    /// Its file was changed and cannot be used.
+    PatternValidationFailed = 4,
+    /// The caller was too slow, and changes are not told.
+    PatternUpdatesMissed = 900,
+}
+impl PatternUpdateType {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PATTERN_UPDATE_TYPE_UNSPECIFIED",
+            Self::PatternCreated => "PATTERN_CREATED",
+            Self::PatternModified => "PATTERN_MODIFIED",
+            Self::PatternDeleted => "PATTERN_DELETED",
+            Self::PatternValidationFailed => "PATTERN_VALIDATION_FAILED",
+            Self::PatternUpdatesMissed => "PATTERN_UPDATES_MISSED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PATTERN_UPDATE_TYPE_UNSPECIFIED" => Some(Self::Unspecified),
+            "PATTERN_CREATED" => Some(Self::PatternCreated),
+            "PATTERN_MODIFIED" => Some(Self::PatternModified),
+            "PATTERN_DELETED" => Some(Self::PatternDeleted),
+            "PATTERN_VALIDATION_FAILED" => Some(Self::PatternValidationFailed),
+            "PATTERN_UPDATES_MISSED" => Some(Self::PatternUpdatesMissed),
             _ => None,
         }
     }
@@ -3627,6 +3801,81 @@ pub mod loom_service_client {
                 .insert(GrpcMethod::new("loom.v1.LoomService", "ReloadPatterns"));
             self.inner.unary(req, path, codec).await
         }
+        /// Reads pattern files again, all of them or those of one place, and says what is served from there.
+        pub async fn load_patterns(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LoadPatternsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LoadPatternsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/LoadPatterns",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "LoadPatterns"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Writes a pattern into the patterns folder of this server. It is served before this answers.
+        pub async fn create_pattern(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreatePatternRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreatePatternResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/CreatePattern",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "CreatePattern"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tells what changes among the patterns from now on, until the caller leaves or the server stops.
+        pub async fn stream_pattern_updates(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StreamPatternUpdatesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::PatternUpdateEvent>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/loom.v1.LoomService/StreamPatternUpdates",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("loom.v1.LoomService", "StreamPatternUpdates"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// Lists the tools that agents can call.
         pub async fn list_tools(
             &mut self,
@@ -4155,6 +4404,36 @@ pub mod loom_service_server {
             request: tonic::Request<super::ReloadPatternsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ReloadPatternsResponse>,
+            tonic::Status,
+        >;
+        /// Reads pattern files again, all of them or those of one place, and says what is served from there.
+        async fn load_patterns(
+            &self,
+            request: tonic::Request<super::LoadPatternsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LoadPatternsResponse>,
+            tonic::Status,
+        >;
+        /// Writes a pattern into the patterns folder of this server. It is served before this answers.
+        async fn create_pattern(
+            &self,
+            request: tonic::Request<super::CreatePatternRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreatePatternResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the StreamPatternUpdates method.
+        type StreamPatternUpdatesStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::PatternUpdateEvent, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Tells what changes among the patterns from now on, until the caller leaves or the server stops.
+        async fn stream_pattern_updates(
+            &self,
+            request: tonic::Request<super::StreamPatternUpdatesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::StreamPatternUpdatesStream>,
             tonic::Status,
         >;
         /// Lists the tools that agents can call.
@@ -5599,6 +5878,144 @@ pub mod loom_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/LoadPatterns" => {
+                    #[allow(non_camel_case_types)]
+                    struct LoadPatternsSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::LoadPatternsRequest>
+                    for LoadPatternsSvc<T> {
+                        type Response = super::LoadPatternsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LoadPatternsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::load_patterns(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LoadPatternsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/CreatePattern" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreatePatternSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::UnaryService<super::CreatePatternRequest>
+                    for CreatePatternSvc<T> {
+                        type Response = super::CreatePatternResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreatePatternRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::create_pattern(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreatePatternSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/loom.v1.LoomService/StreamPatternUpdates" => {
+                    #[allow(non_camel_case_types)]
+                    struct StreamPatternUpdatesSvc<T: LoomService>(pub Arc<T>);
+                    impl<
+                        T: LoomService,
+                    > tonic::server::ServerStreamingService<
+                        super::StreamPatternUpdatesRequest,
+                    > for StreamPatternUpdatesSvc<T> {
+                        type Response = super::PatternUpdateEvent;
+                        type ResponseStream = T::StreamPatternUpdatesStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StreamPatternUpdatesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LoomService>::stream_pattern_updates(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StreamPatternUpdatesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
