@@ -36,4 +36,4 @@ pub const API_KEY: &str = "test-key-0123456789abcdef";
 
 /// A model that no fake knows; all other names are known.
 pub const UNKNOWN_MODEL: &str = "no-such-model";
-pub use tamper::tamper;
+pub use tamper::{alter, tamper};

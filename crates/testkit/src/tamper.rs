@@ -6,6 +6,13 @@ use anyhow::ensure;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
+/// Changes the schema of the database.
+pub async fn alter(database: &Path, statement: &str) -> anyhow::Result<()> {
+    let mut connection = SqliteConnectOptions::new().filename(database).connect().await?;
+    sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await?;
+    Ok(connection.close().await?)
+}
+
 /// Runs statements on the database, each of which must change a row.
 pub async fn tamper(database: &Path, statements: &[String]) -> anyhow::Result<()> {
     let mut connection = SqliteConnectOptions::new().filename(database).connect().await?;

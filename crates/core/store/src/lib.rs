@@ -41,9 +41,9 @@ pub use transfer::{
     Cell, Cells, LEFT_BEHIND, Migrated, TABLES, Table, TableReader, TableWriter, TransferStore,
 };
 pub use turn::{
-    Advance, ApprovalAnswer, CallChange, CallResolution, CallStart, EndNotes, IdempotencyKey, Journal,
-    NewTurn, PatternUse, Receipt, RequestKey, ToolCallRecord, TurnEnd, TurnRecord, TurnStore, UnfinishedTurn,
-    Waiting, WaitingCall, WaitingFor,
+    Advance, ApprovalAnswer, CallChange, CallResolution, CallStart, CutOff, EndNotes, IdempotencyKey,
+    Journal, NewTurn, PatternUse, Receipt, RequestKey, ToolCallRecord, TurnEnd, TurnRecord, TurnStore,
+    UnfinishedTurn, Waiting, WaitingCall, WaitingFor,
 };
 pub use upkeep::{Damage, Removed, SessionReader, Shrunk, StoreCounts, Stored, StoredTurn, UpkeepStore};
 

@@ -258,6 +258,17 @@ pub struct Advance {
 /// Resolves once the step is durable, or has failed and wrote nothing. Dropping it does not take the step back.
 pub type Receipt = BoxFuture<'static, Result<(), Error>>;
 
+/// What becomes of the model call that a stop cut off, when its turn is taken up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutOff {
+    /// It is made again as it was, or there is none. Each time that the turn is stalled, what it holds back for the call may have
+    /// been used once more.
+    MadeAgain,
+    /// It is made otherwise, or not at all. The next step says what it used, and only then is anything else held back: what is
+    /// held back is counted as often as before.
+    Settled,
+}
+
 /// A stored turn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TurnRecord {
@@ -410,8 +421,15 @@ pub trait TurnStore: Send + Sync {
     ) -> Result<Listed<UnfinishedTurn>, Error>;
 
     /// Counts that a turn is taken up again after a stop, and returns the turn as it is then. A turn that gets further
-    /// is no longer stalled, and one that only waits for someone is not stalled by that. [`Error::Fenced`] under an older epoch than the session's.
-    async fn recover(&self, session: &SessionId, epoch: u64, turn: TurnId) -> Result<TurnRecord, Error>;
+    /// is no longer stalled, and one that only waits for someone, or whose `call` is not made again as it was, is not stalled by
+    /// that. [`Error::Fenced`] under an older epoch than the session's.
+    async fn recover(
+        &self,
+        session: &SessionId,
+        epoch: u64,
+        turn: TurnId,
+        call: CutOff,
+    ) -> Result<TurnRecord, Error>;
 
     /// Counts back that a turn was taken up: it is left unfinished by a stop that somebody asked for, which says nothing of the
     /// turn. Does nothing under an older epoch than the session's.

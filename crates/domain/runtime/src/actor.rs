@@ -397,7 +397,7 @@ impl Actor {
         let spent = &journal.turn.spent;
         let budgets =
             TurnBudgets::open_again(&self.core, &prepared, of_others, spent, lost, reserved).await?;
-        let recovered = turns.recover(&self.id, record.epoch, turn).await?;
+        let recovered = turns.recover(&self.id, record.epoch, turn, budgets.cut_off()).await?;
         FailPoint::RecoverAfterClaim.pass();
         tracing::warn!(turn.id = %turn, session.id = %self.id, attempt = recovered.recoveries,
             "a turn that a stop cut off is taken up again");

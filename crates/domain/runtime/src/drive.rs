@@ -24,7 +24,7 @@ use loom_agent::{Amounts, Effect, Event, EventKind, HookEntry, Outcome};
 use loom_base::{CallId, ErrorCode, FailPoint, MessageId, NanoUsd, SessionId, Timestamp};
 use loom_llm::{Completion, ContentBlock, Role};
 use loom_memory::Recent;
-use loom_store::{CallChange, CallStart, EndNotes, Journal, MessageRecord, NewTurn, TurnEnd};
+use loom_store::{CallChange, CallStart, CutOff, EndNotes, Journal, MessageRecord, NewTurn, TurnEnd};
 use loom_tools::EffectClass;
 
 use crate::accept::Prepared;
@@ -227,6 +227,11 @@ impl<'a> Drive<'a> {
         }
         self.lease.ensure_held()?;
         self.ready_call(&again).await?;
+        if self.budgets.cut_off() == CutOff::Settled && self.steps.has_events() {
+            // The row is to say what was used and what is held now before another call may use it.
+            self.commit(at);
+            self.wait_until_durable().await?;
+        }
         for effect in again {
             self.perform(effect, at);
         }

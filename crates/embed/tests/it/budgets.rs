@@ -17,6 +17,7 @@ use loom_embed::runtime::{
 };
 use loom_embed::{AskError, Loom, SystemClock};
 use loom_store::{BudgetKey, BudgetUsage, Page, Waiting, WaitingFor};
+use loom_testkit::alter;
 use tokio::sync::Semaphore;
 
 use crate::setup::{PATIENCE, agent, folder, kill, until};
@@ -319,6 +320,46 @@ async fn a_turn_that_was_lost_once_too_often_for_its_budget_ends_visibly() {
     assert!(failure.report.spent.estimated_tokens > 0);
     assert_eq!(model.asked().len(), 1);
     second.close(PATIENCE).await;
+}
+
+/// Stops that come after a turn was taken up and before its journal says so are like a journal that takes nothing.
+#[tokio::test]
+async fn a_call_that_was_not_made_again_is_not_counted_again_however_often_its_turn_is_taken_up() {
+    let (mut folder, model) = (folder(), Model::silent());
+    let (worst, room) = (worst_case().await, 100);
+    let once = tokens(worst + room, OnExceeded::Stop);
+    let of_agent = AgentBudgets { agent: once.clone(), ..AgentBudgets::default() };
+    let of_turn = AgentBudgets { turn: once.clone(), ..AgentBudgets::default() };
+    for (place, budgets) in [of_agent, of_turn].into_iter().enumerate() {
+        let model = Model { asked: Arc::default(), ..model.clone() };
+        let first = loom(folder.path(), &model, budgets.clone(), Budget::default()).await;
+        let running = first.start(TurnRequest::new("hello")).await.unwrap();
+        model.is_asked(1).await;
+        folder = kill(first, &folder).await;
+        let database = folder.path().join("loom.db");
+        let refuse =
+            "CREATE TRIGGER refuse BEFORE INSERT ON turn_events BEGIN SELECT RAISE (ABORT, 'no'); END";
+        alter(&database, refuse).await.unwrap();
+        let second = loom(folder.path(), &model, budgets.clone(), Budget::default()).await;
+        let request = TurnRequest { session: Some(running.session.clone()), ..TurnRequest::new("and") };
+        for _ in 0..2 {
+            second.start(request.clone()).await.unwrap_err();
+        }
+        folder = kill(second, &folder).await;
+        let database = folder.path().join("loom.db");
+        alter(&database, "DROP TRIGGER refuse").await.unwrap();
+
+        let third = loom(folder.path(), &model, budgets, Budget::default()).await;
+        let again = third.runtime().sessions().attach(running.turn, None, ME).await.unwrap();
+        let failure = again.end().await.unwrap_err();
+        assert_eq!(failure.error.code, ErrorCode::BudgetExceeded);
+        assert_eq!(failure.report.spent.estimated_tokens, worst, "it was made once");
+        assert_eq!(model.asked().len(), 1);
+        let sum = u64::try_from(place + 1).unwrap() * worst;
+        assert_eq!(used(&third).await.used.of(Measure::Tokens), sum);
+        verified(&third).await;
+        folder = kill(third, &folder).await;
+    }
 }
 
 #[tokio::test]

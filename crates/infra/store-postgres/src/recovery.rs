@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use loom_base::{SessionId, TurnId};
-use loom_store::{Error, Listed, Page, TurnRecord, UnfinishedTurn};
+use loom_store::{CutOff, Error, Listed, Page, TurnRecord, UnfinishedTurn};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::connect::Pool;
@@ -62,6 +62,7 @@ pub(crate) struct Recover {
     pub(crate) session: SessionId,
     pub(crate) epoch: u64,
     pub(crate) turn: TurnId,
+    pub(crate) call: CutOff,
 }
 
 #[async_trait]
@@ -75,7 +76,10 @@ impl Write<PgConnection> for Recover {
              WHERE id = $1 AND session_id = $2 AND ended_at IS NULL
                AND (SELECT epoch FROM sessions WHERE id = turns.session_id) = $3
              RETURNING {COLUMNS}",
-            stalls()
+            match self.call {
+                CutOff::MadeAgain => stalls(),
+                CutOff::Settled => "0".to_owned(),
+            }
         );
         let row = sqlx::query(AssertSqlSafe(update))
             .bind(self.turn.to_string())

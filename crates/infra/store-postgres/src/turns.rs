@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use loom_base::{Digest, EffectId, MessageId, SessionId, Timestamp, TraceId, TurnId};
 use loom_store::{
-    Advance, CallResolution, Error, Journal, Listed, Page, Receipt, RequestKey, ToolCallRecord, TurnRecord,
-    TurnStore, UnfinishedTurn, WaitingCall, WaitingFor,
+    Advance, CallResolution, CutOff, Error, Journal, Listed, Page, Receipt, RequestKey, ToolCallRecord,
+    TurnRecord, TurnStore, UnfinishedTurn, WaitingCall, WaitingFor,
 };
 use sqlx::postgres::PgRow;
 
@@ -124,8 +124,14 @@ impl TurnStore for Turns {
         recovery::unfinished(&self.reads, principal, page).await
     }
 
-    async fn recover(&self, session: &SessionId, epoch: u64, turn: TurnId) -> Result<TurnRecord, Error> {
-        self.queue.write(recovery::Recover { session: session.clone(), epoch, turn }).await
+    async fn recover(
+        &self,
+        session: &SessionId,
+        epoch: u64,
+        turn: TurnId,
+        call: CutOff,
+    ) -> Result<TurnRecord, Error> {
+        self.queue.write(recovery::Recover { session: session.clone(), epoch, turn, call }).await
     }
 
     async fn put_down(&self, session: &SessionId, epoch: u64, turn: TurnId) -> Result<(), Error> {

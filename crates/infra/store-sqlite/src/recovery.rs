@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use loom_base::{SessionId, TurnId};
-use loom_store::{Error, Listed, Page, TurnRecord, UnfinishedTurn};
+use loom_store::{CutOff, Error, Listed, Page, TurnRecord, UnfinishedTurn};
 use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 
 use crate::error::{Failure, unavailable};
@@ -60,6 +60,7 @@ pub(crate) struct Recover {
     pub(crate) session: SessionId,
     pub(crate) epoch: u64,
     pub(crate) turn: TurnId,
+    pub(crate) call: CutOff,
 }
 
 #[async_trait]
@@ -73,7 +74,10 @@ impl Write<SqliteConnection> for Recover {
              WHERE id = ? AND session_id = ? AND ended_at IS NULL
                AND (SELECT epoch FROM sessions WHERE id = turns.session_id) = ?
              RETURNING *",
-            stalls()
+            match self.call {
+                CutOff::MadeAgain => stalls(),
+                CutOff::Settled => "0".to_owned(),
+            }
         );
         let row = sqlx::query(AssertSqlSafe(update))
             .bind(self.turn.to_string())

@@ -11,11 +11,11 @@ use loom_base::{AgentId, Digest, EffectId, InstanceId, MessageId, SessionId, Tim
 use loom_store::admission::{Heads, SessionHead, TurnHead};
 use loom_store::{
     Advance, AgentRecord, AgentStore, AgentTotals, Borrow, BudgetKey, BudgetStore, BudgetUsage,
-    CallResolution, Claim, Claimed, Damage, Error, HealthStore, Hint, HintStore, Hints, Journal, LeaseStore,
-    Lent, Listed, MessageHit, MessageRecord, MessageStore, Migrated, NewFork, NewSession, Page, Receipt,
-    Removed, Renewal, RequestKey, SearchQuery, SessionFilter, SessionReader, SessionRecord, SessionState,
-    SessionStore, SessionTotals, Shrunk, SpanRecord, SpanStore, StoreCounts, StoreStatus, Stores,
-    TableReader, TableWriter, ToolCallRecord, TransferStore, TurnRecord, TurnStore, UnfinishedTurn,
+    CallResolution, Claim, Claimed, CutOff, Damage, Error, HealthStore, Hint, HintStore, Hints, Journal,
+    LeaseStore, Lent, Listed, MessageHit, MessageRecord, MessageStore, Migrated, NewFork, NewSession, Page,
+    Receipt, Removed, Renewal, RequestKey, SearchQuery, SessionFilter, SessionReader, SessionRecord,
+    SessionState, SessionStore, SessionTotals, Shrunk, SpanRecord, SpanStore, StoreCounts, StoreStatus,
+    Stores, TableReader, TableWriter, ToolCallRecord, TransferStore, TurnRecord, TurnStore, UnfinishedTurn,
     UpkeepStore, WaitingCall, WaitingFor,
 };
 use shuttle::sync::{Mutex, MutexGuard};
@@ -185,7 +185,13 @@ impl TurnStore for Memory {
         absent()
     }
 
-    async fn recover(&self, _session: &SessionId, _epoch: u64, _turn: TurnId) -> Result<TurnRecord, Error> {
+    async fn recover(
+        &self,
+        _session: &SessionId,
+        _epoch: u64,
+        _turn: TurnId,
+        _call: CutOff,
+    ) -> Result<TurnRecord, Error> {
         absent()
     }
 

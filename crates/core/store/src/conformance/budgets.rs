@@ -11,7 +11,7 @@ use super::fixture::{
     accept, agent_id, at, ensure, finished, follow, message_id, open_session, reload, same, spent, text,
     turn_id,
 };
-use crate::{Advance, Borrow, BudgetKey, BudgetUsage, Stores};
+use crate::{Advance, Borrow, BudgetKey, BudgetUsage, CutOff, Stores};
 
 /// Longer than any test.
 const LONG: Duration = Duration::from_hours(1);
@@ -40,9 +40,17 @@ pub(super) async fn what_turns_use_is_counted_and_outlives_them(stores: Stores) 
         ..BudgetUsage::default()
     };
     same("held back", &usage(&stores, &mine).await?, &held(1))?;
-    let turn = stores.turns.recover(&session.id, session.epoch, turn_id(1)).await.map_err(text)?;
+    let turn = stores
+        .turns
+        .recover(&session.id, session.epoch, turn_id(1), CutOff::MadeAgain)
+        .await
+        .map_err(text)?;
     same("what a turn holds back", &turn.reserved, &Some(reserved()))?;
     same("what may be used twice", &usage(&stores, &mine).await?, &held(2))?;
+    let turn =
+        stores.turns.recover(&session.id, session.epoch, turn_id(1), CutOff::Settled).await.map_err(text)?;
+    same("counts", &(turn.recoveries, turn.stalled), &(2, 1))?;
+    same("what is not made again", &usage(&stores, &mine).await?, &held(2))?;
 
     let step = Advance { spent: spent(10, 100), ..follow(&session, 1, 1) };
     stores.turns.advance(step).await.map_err(text)?;

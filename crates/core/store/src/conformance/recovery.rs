@@ -4,7 +4,7 @@ use super::Outcome;
 use super::fixture::{
     accept, at, finished, follow, message_id, open_session, refused, same, start, text, turn_id,
 };
-use crate::{Advance, Error, Page, Stores};
+use crate::{Advance, CutOff, Error, Page, Stores};
 
 async fn unfinished(
     stores: &Stores,
@@ -38,7 +38,8 @@ pub(super) async fn unfinished_turns_are_listed_in_order(stores: Stores) -> Outc
 pub(super) async fn recovering_is_counted_until_the_turn_gets_further(stores: Stores) -> Outcome {
     let session = open_session(&stores, "s").await?;
     start(&stores, &session, 1, "hello").await?;
-    let recover = async || stores.turns.recover(&session.id, session.epoch, turn_id(1)).await;
+    let recover =
+        async || stores.turns.recover(&session.id, session.epoch, turn_id(1), CutOff::MadeAgain).await;
     for expected in 1..=2 {
         let turn = recover().await.map_err(text)?;
         same("counts", &(turn.recoveries, turn.stalled), &(expected, expected))?;
@@ -54,7 +55,8 @@ pub(super) async fn recovering_is_counted_until_the_turn_gets_further(stores: St
 pub(super) async fn a_turn_that_is_put_down_is_not_stalled_by_that(stores: Stores) -> Outcome {
     let session = open_session(&stores, "s").await?;
     start(&stores, &session, 1, "hello").await?;
-    let recover = async || stores.turns.recover(&session.id, session.epoch, turn_id(1)).await;
+    let recover =
+        async || stores.turns.recover(&session.id, session.epoch, turn_id(1), CutOff::MadeAgain).await;
     let put_down = async |epoch| stores.turns.put_down(&session.id, epoch, turn_id(1)).await;
     for expected in 1..=3 {
         put_down(session.epoch).await.map_err(text)?;
@@ -69,8 +71,13 @@ pub(super) async fn a_turn_that_is_put_down_is_not_stalled_by_that(stores: Store
 pub(super) async fn an_older_owner_recovers_nothing(stores: Stores) -> Outcome {
     let session = open_session(&stores, "s").await?;
     start(&stores, &session, 1, "hello").await?;
-    let refused_for = stores.turns.recover(&session.id, session.epoch + 1, turn_id(1)).await;
+    let refused_for =
+        stores.turns.recover(&session.id, session.epoch + 1, turn_id(1), CutOff::MadeAgain).await;
     refused!(refused_for, Error::Fenced { .. })?;
-    let turn = stores.turns.recover(&session.id, session.epoch, turn_id(1)).await.map_err(text)?;
+    let turn = stores
+        .turns
+        .recover(&session.id, session.epoch, turn_id(1), CutOff::MadeAgain)
+        .await
+        .map_err(text)?;
     same("counts", &(turn.recoveries, turn.stalled), &(1, 1))
 }

@@ -8,8 +8,8 @@ use serde_json::{Map, json};
 use super::Outcome;
 use super::fixture::{at, finished, follow, message_id, open_session, refused, same, start, text, turn_id};
 use crate::{
-    Advance, ApprovalAnswer, CallChange, CallResolution, CallStart, Error, Page, SessionRecord, Stores,
-    Waiting, WaitingFor,
+    Advance, ApprovalAnswer, CallChange, CallResolution, CallStart, CutOff, Error, Page, SessionRecord,
+    Stores, Waiting, WaitingFor,
 };
 
 const CALL: &str = "c";
@@ -139,7 +139,11 @@ pub(super) async fn an_ended_turns_unknown_call_is_resolved_once(stores: Stores)
 pub(super) async fn a_turn_that_waits_is_not_stalled_by_that(stores: Stores) -> Outcome {
     let session = asked(&stores).await?;
     let stalled = async || {
-        let turn = stores.turns.recover(&session.id, session.epoch, turn_id(1)).await.map_err(text)?;
+        let turn = stores
+            .turns
+            .recover(&session.id, session.epoch, turn_id(1), CutOff::MadeAgain)
+            .await
+            .map_err(text)?;
         Ok::<_, String>(turn.stalled)
     };
     change(&stores, &session, 2, vec![approval(3)]).await?;

@@ -9,7 +9,7 @@ use loom_agent::{
 };
 use loom_base::{AgentId, CallId, Digest, EffectId, InstanceId, Timestamp};
 use loom_llm::{CompletionRequest, LlmError};
-use loom_store::{BudgetKey, CallChange};
+use loom_store::{BudgetKey, CallChange, CutOff};
 use loom_tools::EffectClass;
 
 use super::Drive;
@@ -54,6 +54,8 @@ pub(crate) struct TurnBudgets {
     call: Option<CallHeld>,
     /// The call that is made again after a stop, with what is held for it.
     again: Option<Result<(ModelCall, Vec<Held>), Short>>,
+    /// What becomes of the one that the stop cut off.
+    cut_off: CutOff,
     is_taken_up: bool,
 }
 
@@ -115,9 +117,21 @@ impl TurnBudgets {
             };
             let used = (0..times).fold(Amounts::from(spent), |used, _| used.plus(lost.amounts()));
             let any = (Ceiling::default(), OnExceeded::Stop);
-            budgets.again = Some(budgets.fit(any, used, call).await?);
+            let again = budgets.fit(any, used, call).await?;
+            let limits = &prepared.config.limits;
+            let own = Budget { cost: limits.cost, tokens: limits.tokens, ..Budget::default() }.limits();
+            // Someone may have raised the turn's own: then it is settled first, which is never wrong.
+            let is_whole = matches!(&again, Ok((fitting, _)) if *fitting == call)
+                && own.after(used).exceeded_by(call.worst_case().call_amounts()).is_none();
+            budgets.cut_off = if is_whole { CutOff::MadeAgain } else { CutOff::Settled };
+            budgets.again = Some(again);
         }
         Ok(budgets)
+    }
+
+    /// What becomes of the model call that a stop cut off.
+    pub(crate) const fn cut_off(&self) -> CutOff {
+        self.cut_off
     }
 
     async fn of(core: &Core, prepared: &Prepared, session_used: Amounts) -> Result<Self, Error> {
@@ -147,6 +161,7 @@ impl TurnBudgets {
             time: Vec::new(),
             call: None,
             again: None,
+            cut_off: CutOff::MadeAgain,
             is_taken_up: false,
         })
     }

@@ -10,9 +10,9 @@ use loom_embed::base::{
     AgentId, Clock, Digest, EffectId, InstanceId, MessageId, SessionId, Timestamp, TraceId, TurnId,
 };
 use loom_store::{
-    Advance, AgentTotals, CallResolution, Claim, Claimed, Error, Journal, LeaseStore, Listed, MessageHit,
-    MessageRecord, MessageStore, NewFork, NewSession, Page, Receipt, Renewal, RequestKey, SearchQuery,
-    SessionFilter, SessionRecord, SessionStore, Stores, ToolCallRecord, TurnRecord, TurnStore,
+    Advance, AgentTotals, CallResolution, Claim, Claimed, CutOff, Error, Journal, LeaseStore, Listed,
+    MessageHit, MessageRecord, MessageStore, NewFork, NewSession, Page, Receipt, Renewal, RequestKey,
+    SearchQuery, SessionFilter, SessionRecord, SessionStore, Stores, ToolCallRecord, TurnRecord, TurnStore,
     UnfinishedTurn, WaitingCall, WaitingFor,
 };
 use loom_testkit::ManualClock;
@@ -178,8 +178,14 @@ impl TurnStore for Faulty {
         self.ask(|| async move { store.all_unfinished(principal.as_deref(), page).await }).await
     }
 
-    async fn recover(&self, session: &SessionId, epoch: u64, turn: TurnId) -> Result<TurnRecord, Error> {
-        ask!(self.turns.recover(&session, epoch, turn))
+    async fn recover(
+        &self,
+        session: &SessionId,
+        epoch: u64,
+        turn: TurnId,
+        call: CutOff,
+    ) -> Result<TurnRecord, Error> {
+        ask!(self.turns.recover(&session, epoch, turn, call))
     }
 
     async fn put_down(&self, session: &SessionId, epoch: u64, turn: TurnId) -> Result<(), Error> {
