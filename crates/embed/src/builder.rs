@@ -348,6 +348,7 @@ fn server_budget(budget: &ServerBudget) -> Budget {
         on_exceeded: match budget.on_exceeded {
             loom_config::OnExceeded::Stop => OnExceeded::Stop,
             loom_config::OnExceeded::Degrade => OnExceeded::Degrade,
+            loom_config::OnExceeded::Ask => OnExceeded::Ask,
         },
     }
 }

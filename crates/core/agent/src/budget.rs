@@ -126,7 +126,7 @@ pub enum OnExceeded {
     Stop,
     /// The answer may be as long as still fits; the turn ends only when hardly anything does.
     Degrade,
-    /// Someone is asked to raise a turn's own budget by as much again. Of other budgets it is the same as [`Stop`](Self::Stop).
+    /// Someone is asked: to raise a turn's own budget by as much again, or to let the turn go on beyond one that it shares.
     Ask,
 }
 
@@ -240,6 +240,11 @@ impl Budget {
     /// Whether it bounds nothing.
     pub fn is_unbounded(&self) -> bool {
         self.limits() == Ceiling::default()
+    }
+
+    /// Whether a model call can be too much for it, rather than only the time that turns work.
+    pub const fn bounds_calls(&self) -> bool {
+        self.cost.is_some() || self.tokens.is_some() || self.tool_calls.is_some()
     }
 
     /// Its bounds.

@@ -34,7 +34,7 @@ pub enum CallKind {
     Question,
     /// Another agent works on it.
     Delegation,
-    /// The turn's budget is raised. Loom asks for it, not the model, which is told nothing.
+    /// A budget is raised, or the turn let past it. Loom asks for it, not the model, which is told nothing.
     Raise,
 }
 

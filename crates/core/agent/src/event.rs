@@ -180,7 +180,7 @@ pub enum EventKind {
     },
 }
 
-/// A request to raise the turn's budget.
+/// A request to raise the turn's budget, or to let it past another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RaiseRequest {
     /// The message that it is stored with: the latest one.

@@ -1,10 +1,12 @@
 //! What a turn has used, and what its own budget leaves.
 
+use std::collections::BTreeSet;
+
 use loom_base::NanoUsd;
 use loom_llm::Usage;
 
 use crate::turn::Open;
-use crate::{Amounts, Budget, Ceiling, EventKind, ProtocolError, Turn};
+use crate::{Amounts, Budget, BudgetScope, Ceiling, EventKind, ProtocolError, Turn};
 
 impl Turn {
     /// What is left of its own budget.
@@ -15,8 +17,19 @@ impl Turn {
         Budget { cost, tokens, ..Budget::default() }.limits().after(used)
     }
 
-    pub(crate) const fn raise(&mut self) {
-        self.raised = self.raised.saturating_add(1);
+    /// The budgets beyond its own that it no longer has to fit: someone was asked, and lets it go past them.
+    pub const fn let_past(&self) -> &BTreeSet<BudgetScope> {
+        &self.let_past
+    }
+
+    /// Someone agrees to what was asked for.
+    pub(crate) fn raise(&mut self) {
+        match self.raising {
+            Some((BudgetScope::Turn, ..)) | None => self.raised = self.raised.saturating_add(1),
+            Some((scope, ..)) => {
+                self.let_past.insert(scope);
+            }
+        }
     }
 
     /// A model call that is out was cut off; it stays out.

@@ -130,6 +130,8 @@ pub struct Turn {
     pub(crate) calls_granted: Option<u32>,
     /// How often someone has raised its budget.
     pub(crate) raised: u32,
+    /// The budgets beyond its own that someone lets it go past.
+    pub(crate) let_past: BTreeSet<BudgetScope>,
     /// Whose raise is waited for: the budget, and the attempt that is made after it.
     pub(crate) raising: Option<(BudgetScope, Measure, u32)>,
     compacted: bool,
@@ -154,6 +156,7 @@ impl Turn {
             answer: None,
             calls_granted: None,
             raised: 0,
+            let_past: BTreeSet::new(),
             raising: None,
             compacted: false,
             last_effect: 0,

@@ -8,6 +8,7 @@ mod budget;
 mod hook;
 mod late;
 mod perform;
+mod raise;
 mod take;
 
 use std::collections::BTreeMap;

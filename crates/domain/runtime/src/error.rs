@@ -129,7 +129,8 @@ impl Error {
             BudgetScope::Server => ("server's", "`budgets.server` of the configuration"),
         };
         let message = format!(
-            "what is left of the {whose} budget of {} does not cover what the next model call may use: raise {key}, or              wait until it begins anew; `looms budget list` shows what is used",
+            "what is left of the {whose} budget of {} does not cover what the next model call may use: raise {key}, or \
+             wait until it begins anew; `looms budget list` shows what is used",
             measure.as_str()
         );
         Self::new(ErrorCode::BudgetExceeded, message)
@@ -138,7 +139,8 @@ impl Error {
     /// Money is counted, and nobody knows what the model costs.
     pub(crate) fn unpriced(provider: &str, model: &str) -> Self {
         let message = format!(
-            "a budget of money holds for this turn, and the price of {provider}/{model} is not known: count `tokens` instead              of `usd`, or use a model whose price is known"
+            "a budget of money holds for this turn, and the price of {provider}/{model} is not known: count `tokens` \
+             instead of `usd`, or use a model whose price is known"
         );
         Self::new(ErrorCode::BudgetUnpriced, message)
     }

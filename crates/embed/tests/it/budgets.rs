@@ -451,13 +451,20 @@ async fn verified(loom: &Loom) {
 }
 
 #[tokio::test]
-async fn someone_raises_a_turns_budget_or_refuses_also_after_a_restart() {
+async fn someone_raises_a_budget_or_lets_a_turn_past_it_or_refuses_also_after_a_restart() {
     let worst = worst_case().await;
-    for (answer, asked) in [(Some(true), 1), (Some(false), 0), (None, 0)] {
+    let answers = [(Some(true), 1), (Some(false), 0), (None, 0)];
+    let scopes = ["turn", "session", "agent", "server"];
+    for (scope, (answer, asked)) in scopes.into_iter().flat_map(|scope| answers.map(|answer| (scope, answer)))
+    {
         let (folder, model) = (folder(), Model::ready());
+        let small = |of: &str| {
+            let little = tokens(worst / 2 + 1, OnExceeded::Ask);
+            if of == scope { little } else { Budget::default() }
+        };
         let budgets =
-            || AgentBudgets { turn: tokens(worst / 2 + 1, OnExceeded::Ask), ..AgentBudgets::default() };
-        let first = loom(folder.path(), &model, budgets(), Budget::default()).await;
+            || AgentBudgets { turn: small("turn"), session: small("session"), agent: small("agent") };
+        let first = loom(folder.path(), &model, budgets(), small("server")).await;
         let running = first.start(TurnRequest::new("hello")).await.unwrap();
         let waiting = async |loom: &Loom| {
             let listed = loom.runtime().sessions().waiting(WaitingFor::Approval, ME, Page::new(0, 0)).await;
@@ -466,11 +473,11 @@ async fn someone_raises_a_turns_budget_or_refuses_also_after_a_restart() {
         until("a raise is asked for", async || waiting(&first).await).await;
         first.close(Duration::from_hours(1)).await;
 
-        let second = loom(folder.path(), &model, budgets(), Budget::default()).await;
+        let second = loom(folder.path(), &model, budgets(), small("server")).await;
         let again = second.runtime().sessions().attach(running.turn, None, ME).await.unwrap();
         let pending = waiting(&second).await.unwrap();
         assert_eq!((pending.turn, pending.call.tool.as_str()), (running.turn, "raise_budget"));
-        assert_eq!(pending.call.arguments["budget"], "turn");
+        assert_eq!(pending.call.arguments["budget"], scope);
         let Waiting::Approval { effect, .. } = pending.waiting else { panic!("{pending:?}") };
         let effect = EffectId { turn: running.turn, number: effect };
         match answer {
@@ -495,7 +502,50 @@ async fn someone_raises_a_turns_budget_or_refuses_also_after_a_restart() {
         assert_eq!(waiting(&second).await, None);
         let retold = second.runtime().sessions().replay(running.turn, ME).await.unwrap();
         assert_eq!(retold.end().await.is_ok(), answer == Some(true));
+        // It is counted wherever it was let past, and holds nothing any more.
+        let after = used(&second).await;
+        let whole = if answer == Some(true) { WHOLE } else { 0 };
+        assert_eq!((after.used.of(Measure::Tokens), after.reserved), (whole, Amounts::default()));
         verified(&second).await;
         second.close(PATIENCE).await;
     }
+}
+
+#[tokio::test]
+async fn a_turn_that_was_let_past_a_budget_is_not_asked_about_again_after_a_kill() {
+    let (mut folder, model) = (folder(), Model::silent());
+    let worst = worst_case().await;
+    let budgets = || AgentBudgets { session: tokens(worst / 2, OnExceeded::Ask), ..AgentBudgets::default() };
+    let little = tokens(worst / 2, OnExceeded::Ask);
+    let first = loom(folder.path(), &model, budgets(), little.clone()).await;
+    let running = first.start(TurnRequest::new("hello")).await.unwrap();
+    // The session's is asked for first, then the server's.
+    for times in 1..=2 {
+        let pending = until("someone is asked", async || {
+            let listed = first.runtime().sessions().waiting(WaitingFor::Approval, ME, Page::new(0, 0)).await;
+            listed.unwrap().items.pop()
+        });
+        let Waiting::Approval { effect, .. } = pending.await.waiting else { panic!("no approval {times}") };
+        let effect = EffectId { turn: running.turn, number: effect };
+        let decision = Decision { approved: true, reason: None, arguments: None, by: "boss".into() };
+        first.runtime().sessions().decide_approval(effect, decision, ME).await.unwrap();
+    }
+    model.is_asked(1).await;
+    folder = kill(first, &folder).await;
+
+    let second = loom(folder.path(), &model, budgets(), little).await;
+    model.is_asked(2).await;
+    model.lets.add_permits(1);
+    let again = second.runtime().sessions().attach(running.turn, None, ME).await.unwrap();
+    assert_eq!(again.end().await.unwrap().report.spent.usage.total(), worst + WHOLE);
+    assert_eq!(used(&second).await.used.of(Measure::Tokens), worst + WHOLE);
+    // The next turn asks again.
+    let next = second.start(TurnRequest::new("hello")).await.unwrap();
+    until("someone is asked again", async || {
+        let listed = second.runtime().sessions().waiting(WaitingFor::Approval, ME, Page::new(0, 0)).await;
+        listed.unwrap().items.pop().filter(|pending| pending.turn == next.turn)
+    })
+    .await;
+    verified(&second).await;
+    second.close(PATIENCE).await;
 }

@@ -6,11 +6,13 @@ use crate::error::ConfigError;
 use crate::layers::Layers;
 use crate::nearest::hint;
 use crate::sections::{Config, Provider, ProviderType, UNBUILT_PROVIDERS};
+use crate::source::Source;
 
 /// Reports into `layers` what is wrong with the configuration as a whole.
 pub(crate) fn validate(config: &Config, layers: &mut Layers<'_>) {
     listeners(config, layers);
     default_provider(config, layers);
+    server_budget(config, layers);
     for (name, provider) in &config.providers {
         entry(name, provider, layers);
     }
@@ -59,6 +61,23 @@ fn default_provider(config: &Config, layers: &mut Layers<'_>) {
         let hint = hint(name, names.iter().copied());
         let message = format!("`llm.provider`: there is no provider `{name}`; there are {usable}{hint}");
         report(layers, ErrorCode::InvalidConfig, "llm.provider", message);
+    }
+}
+
+/// Refuses a policy or a period of nothing.
+fn server_budget(config: &Config, layers: &mut Layers<'_>) {
+    let budget = &config.budget;
+    let (per, policy) = ("budgets.server.per", "budgets.server.on_exceeded");
+    if layers.source(per) != Source::Default && !budget.is_bounded() {
+        let message =
+            format!("`{per}` is of a budget that bounds nothing: set `budgets.server.usd` or another bound");
+        report(layers, ErrorCode::InvalidConfig, per, message);
+    }
+    if layers.source(policy) != Source::Default && !budget.bounds_calls() {
+        let message = format!(
+            "`{policy}` is of model calls, which nothing bounds: set `budgets.server.usd`, `tokens` or `tool_calls`"
+        );
+        report(layers, ErrorCode::InvalidConfig, policy, message);
     }
 }
 

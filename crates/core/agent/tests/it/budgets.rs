@@ -180,3 +180,21 @@ fn a_budget_is_raised_by_who_is_asked_or_the_turn_ends() {
         }
     }
 }
+
+#[test]
+fn a_turn_is_let_past_a_budget_that_it_shares_and_its_own_stays_as_it_is() {
+    let (scope, measure) = (BudgetScope::Agent, Measure::Tokens);
+    let limits = Limits { tokens: Some(100), ..Limits::default() };
+    let mut turn =
+        Turn::new(TurnId::from_uuid(Uuid::from_u128(1)), TurnConfig { limits, ..TurnConfig::default() });
+    let tell = |turn: &mut Turn, kind| turn.apply(&Event::new(Timestamp::from_micros(1), kind)).unwrap();
+    tell(&mut turn, EventKind::UserMessage { message: message(1) });
+    let asked = call(7, EffectClass::Pure, Verdict::Ask, CallKind::Raise);
+    let raise = Some(Box::new(RaiseRequest { message: message(1), call: asked }));
+    let effects = tell(&mut turn, EventKind::BudgetExceeded { effect: 1, scope, measure, raise });
+    let [Effect::RequestApproval { effect, .. }] = effects[..] else { panic!("{effects:?}") };
+    assert!(turn.let_past().is_empty());
+    tell(&mut turn, EventKind::Approved { effect: effect.number, by: "boss".into() });
+    assert_eq!(turn.let_past().iter().collect::<Vec<_>>(), [&scope]);
+    assert_eq!(turn.budget_left(Amounts::default()).of(Measure::Tokens), Some(100));
+}

@@ -19,17 +19,10 @@ const SECONDS: RangeInclusive<u64> = 0..=10_000_000_000;
 pub(super) fn read(value: &Value<'_>) -> Option<AgentBudgets> {
     value.section(&[], |section| AgentBudgets {
         // How many tool calls a turn makes and how long it takes is said under `config`.
-        turn: budget(section, "turn", |section| call(section, MayAsk::Yes)),
+        turn: budget(section, "turn", call),
         session: budget(section, "session", whole),
         agent: budget(section, "agent", |section| Budget { period: period(section), ..whole(section) }),
     })
-}
-
-/// Whether someone can be asked to raise a budget.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum MayAsk {
-    Yes,
-    No,
 }
 
 fn budget(
@@ -37,18 +30,27 @@ fn budget(
     key: &'static str,
     read: impl FnOnce(&mut Section<'_>) -> Budget,
 ) -> Budget {
-    section.value(key).and_then(|value| value.section(&[], read)).unwrap_or_default()
+    let Some(value) = section.value(key) else { return Budget::default() };
+    let budget = value.section(&[], read).unwrap_or_default();
+    bounds_something(&value, &budget);
+    budget
+}
+
+/// Refuses a policy or a period of nothing.
+fn bounds_something(value: &Value<'_>, budget: &Budget) {
+    if budget.is_unbounded() {
+        value.invalid("bounds nothing: give it `usd` or `tokens`, or of a session or an agent `tool_calls` or `seconds`");
+    } else if budget.on_exceeded != OnExceeded::Stop && !budget.bounds_calls() {
+        value.invalid("has an `on_exceeded` for model calls and no bound for them: give it `usd`, `tokens` or `tool_calls`");
+    }
 }
 
 /// What one model call uses.
-fn call(section: &mut Section<'_>, may_ask: MayAsk) -> Budget {
+fn call(section: &mut Section<'_>) -> Budget {
     Budget {
         cost: section.value("usd").and_then(|value| value.number(&USD)).map(dollars),
         tokens: section.value("tokens").and_then(|value| value.number(&COUNT)),
-        on_exceeded: section
-            .value("on_exceeded")
-            .and_then(|value| on_exceeded(&value, may_ask))
-            .unwrap_or_default(),
+        on_exceeded: section.value("on_exceeded").and_then(|value| on_exceeded(&value)).unwrap_or_default(),
         ..Budget::default()
     }
 }
@@ -58,7 +60,7 @@ fn whole(section: &mut Section<'_>) -> Budget {
     Budget {
         tool_calls: section.value("tool_calls").and_then(|value| value.number(&COUNT)),
         time: seconds.map(Duration::from_secs),
-        ..call(section, MayAsk::No)
+        ..call(section)
     }
 }
 
@@ -79,19 +81,15 @@ fn period(section: &mut Section<'_>) -> Period {
     chosen.unwrap_or(Period::Month)
 }
 
-fn on_exceeded(value: &Value<'_>, may_ask: MayAsk) -> Option<OnExceeded> {
+fn on_exceeded(value: &Value<'_>) -> Option<OnExceeded> {
     match value.text()?.as_str() {
-        "ask" if may_ask == MayAsk::Yes => Some(OnExceeded::Ask),
-        "ask" => {
-            value.unsupported("only `budgets.turn` can be raised by who is asked; use `stop` or `degrade`");
-            None
-        }
+        "ask" => Some(OnExceeded::Ask),
         "stop" => Some(OnExceeded::Stop),
         "degrade" => Some(OnExceeded::Degrade),
         _ => {
             value.invalid(
-                "must be `stop` (the turn ends), `degrade` (the answer may be as long as still fits) or `ask` (someone may \
-                 raise it)",
+                "must be `stop` (the turn ends), `degrade` (the answer may be as long as still fits) or `ask` (someone \
+                 decides)",
             );
             None
         }

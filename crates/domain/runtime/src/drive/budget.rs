@@ -1,26 +1,22 @@
 //! The budgets that a turn is under: what it reserves of them before each model call, and settles after it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use loom_agent::{
-    Amounts, Budget, BudgetScope, CallKind, CallRequest, Ceiling, Effect, Event, EventKind, Measure,
-    ModelCall, OnExceeded, RaiseRequest, Reserved, Spent, State, Verdict,
+    Amounts, Budget, BudgetScope, Ceiling, Effect, Event, EventKind, Measure, ModelCall, OnExceeded,
+    Reserved, Spent, State,
 };
-use loom_base::{AgentId, CallId, Digest, EffectId, InstanceId, Timestamp};
+use loom_base::{AgentId, EffectId, InstanceId, Timestamp};
 use loom_llm::{CompletionRequest, LlmError};
-use loom_store::{BudgetKey, CallChange, CutOff};
-use loom_tools::EffectClass;
+use loom_store::{BudgetKey, CutOff};
 
 use super::Drive;
 use crate::Error;
 use crate::accept::Prepared;
-use crate::answer::Answer;
 use crate::budgets::{Account, Held};
 use crate::core::Core;
-
-/// What a request to raise a turn's budget is called, beside the tools.
-const RAISE: &str = "raise_budget";
 
 /// A model call that is about to be made.
 pub(super) enum NextCall {
@@ -46,6 +42,8 @@ pub(crate) struct TurnBudgets {
     session_used: Amounts,
     /// Those that its turn shares with others.
     shared: Vec<Shared>,
+    /// Those of them all that someone lets the turn go past.
+    let_past: BTreeSet<BudgetScope>,
     instance: InstanceId,
     /// What the turn's row is to say.
     reserved: Reserved,
@@ -156,6 +154,7 @@ impl TurnBudgets {
             session: definition.session.clone(),
             session_used,
             shared,
+            let_past: BTreeSet::new(),
             instance: core.membership.instance().await?,
             reserved: Reserved::default(),
             time: Vec::new(),
@@ -199,7 +198,9 @@ impl TurnBudgets {
         used: Amounts,
         mut call: ModelCall,
     ) -> Result<Result<(ModelCall, Vec<Held>), Short>, Error> {
-        let of_session = self.session.limits().after(self.session_used.plus(used));
+        let session =
+            if self.is_past(BudgetScope::Session) { Ceiling::default() } else { self.session.limits() };
+        let of_session = session.after(self.session_used.plus(used));
         for (scope, left, policy) in [
             (BudgetScope::Turn, own, on_exceeded),
             (BudgetScope::Session, of_session, self.session.on_exceeded),
@@ -218,7 +219,7 @@ impl TurnBudgets {
 
     async fn fit_shared(&self, mut call: ModelCall) -> Result<Result<(ModelCall, Vec<Held>), Short>, Error> {
         let mut held: Vec<Held> = Vec::new();
-        for shared in &self.shared {
+        for shared in self.shared.iter().filter(|shared| !self.is_past(shared.scope)) {
             match shared.account.take_call(self.instance, call, shared.on_exceeded).await? {
                 Ok((cut, taken)) => {
                     call = cut;
@@ -234,6 +235,22 @@ impl TurnBudgets {
             taken.shrink(call.worst_case().call_amounts());
         }
         Ok(Ok((call, held)))
+    }
+
+    fn is_past(&self, scope: BudgetScope) -> bool {
+        self.let_past.contains(&scope)
+    }
+
+    /// What happens when a call does not fit `scope`, which is beyond the turn's own.
+    pub(super) fn on_exceeded(&self, scope: BudgetScope) -> OnExceeded {
+        let shared = self.shared.iter().find(|shared| shared.scope == scope);
+        shared.map_or(self.session.on_exceeded, |shared| shared.on_exceeded)
+    }
+
+    /// The bounds of `scope`, which is beyond the turn's own.
+    pub(super) fn limits(&self, scope: BudgetScope) -> Ceiling {
+        let shared = self.shared.iter().find(|shared| shared.scope == scope);
+        shared.map_or_else(|| self.session.limits(), |shared| shared.limits)
     }
 
     /// Holds the worst case of the call `effect`, which may be cut.
@@ -252,8 +269,8 @@ impl TurnBudgets {
                     Err(Short { scope: BudgetScope::Turn, measure })
                 }
             },
-            Some(short) => short,
-            None => self.fit(own, used, wanted).await?,
+            Some(Err(short)) if !self.is_past(short.scope) => Err(short),
+            Some(Err(_)) | None => self.fit(own, used, wanted).await?,
         };
         Ok(fitted.map(|(call, held)| {
             self.reserved = Reserved { time: self.reserved.time, ..call.worst_case() };
@@ -326,7 +343,9 @@ impl TurnBudgets {
     pub(super) fn end(&mut self, core: &Core, agent: &AgentId, spent: &Spent) {
         let worked = Amounts([0, 0, 0, Amounts::from(spent).of(Measure::Time)]);
         self.time.drain(..).for_each(|held| held.settle(worked));
-        let accounts: Vec<_> = self.shared.iter().map(|shared| Arc::clone(&shared.account)).collect();
+        // An account that it went past took no part in what it used.
+        let shared = self.shared.iter().filter(|shared| !self.let_past.contains(&shared.scope));
+        let accounts: Vec<_> = shared.map(|shared| Arc::clone(&shared.account)).collect();
         if self.is_taken_up {
             // What it held before the stop is free now, and only the store knows how much that was.
             for account in &accounts {
@@ -398,6 +417,7 @@ impl Drive<'_> {
         };
         let used = Amounts::from(&spent);
         let own = (self.story.turn.budget_left(used), self.accepted.config.on_exceeded);
+        self.budgets.let_past.clone_from(self.story.turn.let_past());
         let held = self.budgets.hold_call(effect, own, used, wanted).await?;
         Ok(match held {
             Ok(call) => {
@@ -428,34 +448,6 @@ impl Drive<'_> {
             self.steps.event(event);
         }
         Ok(())
-    }
-
-    /// What someone is asked for when the turn's own budget does not cover a call, and policy says so. It is stored as a call of
-    /// the latest message.
-    pub(super) fn ask_to_raise(&mut self, effect: u32, short: Short) -> Option<Box<RaiseRequest>> {
-        if short.scope != BudgetScope::Turn || self.accepted.config.on_exceeded != OnExceeded::Ask {
-            return None;
-        }
-        let message = self.steps.last_message().or(self.story.last_message)?;
-        let (limits, used) = (&self.accepted.config.limits, Amounts::from(self.story.turn.spent()));
-        let bound = Budget { cost: limits.cost, tokens: limits.tokens, ..Budget::default() }.limits();
-        let arguments = serde_json::json!({
-            "budget": short.scope.as_str(),
-            "by": bound.of(short.measure).map(|by| short.measure.show(by)),
-            "used": short.measure.show(used.of(short.measure)),
-        });
-        let call = CallRequest {
-            id: CallId::new(format!("raise-{effect}")),
-            tool: RAISE.into(),
-            kind: CallKind::Raise,
-            class: EffectClass::Pure,
-            verdict: Verdict::Ask,
-            arguments: Digest::of_json(&arguments),
-        };
-        self.story.answer = Some(Answer::own(message, &call, arguments.clone()));
-        let (id, tool, class) = (call.id.clone(), RAISE.to_owned(), call.class);
-        self.steps.call(CallChange::Asked { message, call: id, tool, arguments, class });
-        Some(Box::new(RaiseRequest { message, call }))
     }
 
     /// The first `events` events are stored.

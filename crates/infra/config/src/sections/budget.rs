@@ -33,8 +33,9 @@ choice! {
         Stop = "stop",
         /// The answer may be as long as still fits.
         Degrade = "degrade",
+        /// Someone is asked whether the turn may go on beyond it.
+        Ask = "ask",
     }
-    later "ask"
 }
 
 section! {
@@ -52,7 +53,7 @@ section! {
         /// How long the budget lasts; then it begins anew.
         per: Per = Per::Month, example "day";
         /// What happens when a model call might use more than is left: `stop` ends the turn, `degrade` lets the answer be as
-        /// long as still fits.
+        /// long as still fits, `ask` asks someone whether this turn may go on beyond it.
         on_exceeded: OnExceeded = OnExceeded::Stop, example "degrade";
     }
 }
@@ -62,6 +63,16 @@ impl ServerBudget {
     #[expect(clippy::cast_possible_truncation, reason = "it was checked to be a million dollars at most")]
     pub fn nano_usd(&self) -> Option<i64> {
         self.usd.map(|usd| (usd * 1e9).round() as i64)
+    }
+
+    /// Whether it bounds anything.
+    pub const fn is_bounded(&self) -> bool {
+        self.bounds_calls() || self.seconds.is_some()
+    }
+
+    /// Whether a model call can be too much for it, rather than only the time that turns work.
+    pub const fn bounds_calls(&self) -> bool {
+        self.usd.is_some() || self.tokens.is_some() || self.tool_calls.is_some()
     }
 
     /// The time.

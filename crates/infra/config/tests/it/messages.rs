@@ -100,6 +100,11 @@ fn a_bind_that_others_can_reach_names_the_flag() {
 #[test]
 fn what_keys_mean_together_is_checked() {
     assert_snapshot!(World::new().file("server: {grpc_port: 7000}\n").env("LOOM_HTTP_PORT", "7000").errors(), @"looms.yaml:1:21: `server.grpc_port` and `server.http_port` are both 7000 [LOOM_INVALID_CONFIG]");
+    assert_snapshot!(World::new().file("budgets: {server: {per: day, on_exceeded: ask}}\n").errors(), @r"
+    looms.yaml:1:25: `budgets.server.per` is of a budget that bounds nothing: set `budgets.server.usd` or another bound [LOOM_INVALID_CONFIG]
+    looms.yaml:1:43: `budgets.server.on_exceeded` is of model calls, which nothing bounds: set `budgets.server.usd`, `tokens` or `tool_calls` [LOOM_INVALID_CONFIG]
+    ");
+    assert_snapshot!(World::new().file("budgets: {server: {seconds: 5, on_exceeded: ask}}\n").errors(), @"looms.yaml:1:45: `budgets.server.on_exceeded` is of model calls, which nothing bounds: set `budgets.server.usd`, `tokens` or `tool_calls` [LOOM_INVALID_CONFIG]");
     assert_snapshot!(World::new().file("llm: {model: x}\n").errors(), @"looms.yaml:1:14: `llm.model` is the model of `llm.provider`, which is not set [LOOM_INVALID_CONFIG]");
     assert_snapshot!(World::new().file("llm: {provider: antropic}\n").errors(), @"looms.yaml:1:17: `llm.provider`: there is no provider `antropic`; there are `anthropic`, `gemini`, `mock`, `offline`, `ollama`, `openai`; did you mean `anthropic`? [LOOM_INVALID_CONFIG]");
     assert_snapshot!(World::new().file("llm: {provider: bedrock}\n").errors(), @"looms.yaml:1:17: `llm.provider`: bedrock is not in this version; use one of `anthropic`, `gemini`, `mock`, `offline`, `ollama`, `openai` [LOOM_UNSUPPORTED_FIELD]");

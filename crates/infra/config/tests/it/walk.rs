@@ -18,6 +18,9 @@ fn surroundings(key: &KeyInfo) -> (String, Vec<(String, String)>) {
     if key.name == "llm.model" {
         others.push(("llm.provider".to_owned(), "openai".to_owned()));
     }
+    if ["budgets.server.per", "budgets.server.on_exceeded"].contains(&key.name) {
+        others.push(("budgets.server.tokens".to_owned(), "5".to_owned()));
+    }
     (name, others)
 }
 

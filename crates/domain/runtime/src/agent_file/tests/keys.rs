@@ -146,9 +146,17 @@ fn every_accepted_key_changes_the_definition() {
         let (_, value) =
             ACCEPTED.iter().find(|(key, _)| *key == current).unwrap_or_else(|| panic!("no value for {path}"));
         unseen.remove(current.as_str());
+        let read = |text: &str| parse(text).unwrap_or_else(|error| panic!("{text}{error}")).definition;
         let text = file_with(path, value);
-        let changed = parse(&text).unwrap_or_else(|error| panic!("{text}{error}")).definition;
-        assert_ne!(changed, definition("{}"), "{path} is accepted and does nothing");
+        let (changed, without) = match path.rsplit_once('.') {
+            // Neither is accepted of a budget that bounds nothing.
+            Some((budget, key @ ("on_exceeded" | "per"))) => {
+                let bounded = file_with(&format!("{budget}.tokens"), "1");
+                (read(&text.replace(key, &format!("tokens: 1, {key}"))), read(&bounded))
+            }
+            _ => (read(&text), definition("{}")),
+        };
+        assert_ne!(changed, without, "{path} is accepted and does nothing");
     }
     assert!(unseen.is_empty(), "not accepted: {unseen:?}");
     assert!(all.contains("agent.behavior.patterns.enabled") && all.contains("spec.llm.top_k"), "{all:?}");

@@ -121,3 +121,20 @@ fn names_have_128_characters_at_most() {
     assert!(parse(&named(128)).is_ok());
     check(&named(129), (1, 15, InvalidConfig, "1 to 128 characters"));
 }
+
+#[test]
+fn a_budget_that_bounds_nothing() {
+    for (spec, column) in [
+        ("{budgets: {turn: {on_exceeded: ask}}}", 24),
+        ("{budgets: {agent: {per: day}}}", 25),
+        ("{budgets: {session: {}}}", 27),
+    ] {
+        check_spec(spec, column, InvalidConfig, "bounds nothing");
+    }
+    check_spec(
+        "{budgets: {session: {seconds: 5, on_exceeded: degrade}}}",
+        27,
+        InvalidConfig,
+        "has an `on_exceeded` for model calls and no bound for them",
+    );
+}
