@@ -6,7 +6,7 @@ use std::time::Duration;
 use loom_agent::{Event, EventKind, RULES_VERSION, Spent, TurnConfig};
 use loom_base::{Digest, MessageId, NanoUsd, Timestamp, TraceId, TurnId};
 use loom_llm::{ContentBlock, Role};
-use loom_store::{Advance, NewMessage, NewSession, NewTurn, SessionRecord, Stores};
+use loom_store::{Advance, NewMessage, NewSession, NewTurn, Queueing, SessionRecord, Stores};
 use uuid::Uuid;
 
 /// A moment, `seconds` after a fixed one.
@@ -23,6 +23,7 @@ pub async fn open_session(stores: &Stores, name: &str) -> anyhow::Result<Session
         backend: String::new(),
         principal: "local".to_owned(),
         metadata: BTreeMap::new(),
+        when_busy: None,
         created_at: at(0),
     };
     Ok(stores.sessions.create(new).await?)
@@ -45,6 +46,7 @@ pub fn accept(session: &SessionRecord, number: u128, said: &str) -> Advance {
         append_id: Uuid::from_u128(number * 1000),
         events: vec![Event::new(at(1), EventKind::UserMessage { message })],
         key: None,
+        queueing: Queueing::None,
         accept: Some(NewTurn {
             agent: session.agent.clone(),
             agent_version: 1,
@@ -86,6 +88,7 @@ pub fn follow(session: &SessionRecord, number: u128, expected_seq: u32) -> Advan
         events: vec![Event::new(at(2), EventKind::TimerFired { effect: 1 })],
         key: None,
         accept: None,
+        queueing: Queueing::None,
         messages: Vec::new(),
         ..accept(session, number, "")
     }

@@ -128,6 +128,14 @@ pub enum Failure {
         /// Which.
         limit: Limit,
     },
+    /// It waited for others and could not begin.
+    NotBegun {
+        /// The stable code of the error.
+        #[serde(with = "code_as_text")]
+        code: ErrorCode,
+        /// What is wrong.
+        message: Arc<str>,
+    },
     /// The model could not be asked.
     Llm {
         /// The stable code of its error.
@@ -185,16 +193,16 @@ impl Limit {
     }
 }
 
-mod code_as_text {
+pub(crate) mod code_as_text {
     use loom_base::ErrorCode;
     use serde::{Deserialize, Deserializer, Serializer};
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
-    pub(super) fn serialize<S: Serializer>(code: &ErrorCode, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(code: &ErrorCode, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(code.as_str())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ErrorCode, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ErrorCode, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(|()| serde::de::Error::custom("not an error code of this version"))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use loom_base::{MessageId, NanoUsd, Timestamp};
+use loom_base::{ErrorCode, MessageId, NanoUsd, Timestamp};
 use loom_llm::{FinishReason, Usage};
 
 use crate::{BudgetScope, CallRequest, HookSaid, Measure};
@@ -166,6 +166,14 @@ pub enum EventKind {
     },
     /// Someone wants the turn to stop.
     CancelRequested,
+    /// The turn, which waited for others, cannot begin.
+    NotBegun {
+        /// The stable code of the error.
+        #[serde(with = "crate::effect::code_as_text")]
+        code: ErrorCode,
+        /// What is wrong.
+        message: Arc<str>,
+    },
     /// The model call was not made: it might have used more than a budget has left.
     BudgetExceeded {
         /// The call.
@@ -219,7 +227,7 @@ impl EventKind {
             | Self::Answered { effect }
             | Self::DelegateDone { effect, .. }
             | Self::CompactDone { effect, .. } => Some(*effect),
-            Self::UserMessage { .. } | Self::CancelRequested => None,
+            Self::UserMessage { .. } | Self::CancelRequested | Self::NotBegun { .. } => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The turn: its state, and the model's half of its rules.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -230,6 +231,12 @@ impl Turn {
             EventKind::UserMessage { .. } => self.start(&mut effects),
             EventKind::CancelRequested => {
                 self.end(Outcome::Cancelled, &mut effects);
+                Ok(())
+            }
+            EventKind::NotBegun { .. } if self.state != State::Idle => Err(ProtocolError::AlreadyStarted),
+            EventKind::NotBegun { code, message } => {
+                let failure = Failure::NotBegun { code: *code, message: Arc::clone(message) };
+                self.end(Outcome::Failed(failure), &mut effects);
                 Ok(())
             }
             EventKind::LlmLost { effect, .. } => self.lose_call(*effect, &event.kind),

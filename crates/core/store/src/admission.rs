@@ -10,7 +10,7 @@ use loom_base::{SessionId, TurnId};
 use loom_llm::Usage;
 use uuid::Uuid;
 
-use crate::{Advance, Error};
+use crate::{Advance, Error, Queueing};
 
 /// Why a step needs no error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub enum Admitted {
 
 /// A turn as it will be after the batch.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "two are what is stored, two what the batch makes of it")]
 pub struct TurnHead {
     /// Its session.
     pub session: SessionId,
@@ -34,6 +35,8 @@ pub struct TurnHead {
     pub reserved: Option<Reserved>,
     /// Whether it has ended.
     pub ended: bool,
+    /// Whether it waits for the turns before it.
+    pub queued: bool,
     /// Whether the batch ends it.
     pub ends: bool,
     /// Whether the batch changes it.
@@ -47,6 +50,8 @@ pub struct SessionHead {
     pub epoch: u64,
     /// The sequence number the next message gets.
     pub next_message: u64,
+    /// Its turn that has begun and not ended.
+    pub unfinished: Option<TurnId>,
     /// Turns that the batch ends.
     pub turns: u32,
     /// Tokens that the batch adds, in the order of [`counts`].
@@ -65,10 +70,11 @@ pub struct SessionHead {
 
 impl SessionHead {
     /// A session as it is stored.
-    pub const fn stored(epoch: u64, next_message: u64) -> Self {
+    pub const fn stored(epoch: u64, next_message: u64, unfinished: Option<TurnId>) -> Self {
         Self {
             epoch,
             next_message,
+            unfinished,
             turns: 0,
             tokens: [0; 4],
             cost: 0,
@@ -90,6 +96,11 @@ impl SessionHead {
         let moved = others(&step.spent).into_iter().zip(others(&before));
         for (total, (now, then)) in self.others.iter_mut().zip(moved) {
             *total += now - then;
+        }
+        if step.end.is_some() {
+            self.unfinished = self.unfinished.filter(|turn| *turn != step.turn);
+        } else if step.accept.is_some() && !waits(step) {
+            self.unfinished = Some(step.turn);
         }
         self.context_start = step.context_start.or(self.context_start);
         // The steps between write the index of activity for nothing.
@@ -129,6 +140,10 @@ impl Heads {
         if session.epoch != step.epoch {
             return Err(Error::Fenced { session: step.session.to_string() });
         }
+        if waits(step) && turn.as_ref().is_some_and(|turn| turn.queued && turn.session == step.session) {
+            // An id is not made twice: it was stored with this very step.
+            return Ok(Admitted::Before);
+        }
         check(step, turn.as_deref(), session)?;
         let before = turn.as_ref().map_or_else(Spent::default, |turn| turn.spent);
         let (had_ended, ends) = turn.as_ref().map_or((false, false), |turn| (turn.ended, turn.ends));
@@ -140,6 +155,7 @@ impl Heads {
             spent: step.spent,
             reserved: step.reserved,
             ended: had_ended || step.end.is_some(),
+            queued: waits(step),
             ends: ends || (step.end.is_some() && !had_ended),
             touched: true,
         };
@@ -164,14 +180,24 @@ fn check(step: &Advance, turn: Option<&TurnHead>, session: &SessionHead) -> Resu
             return Err(Error::Missing { what: format!("turn {} in session {}", step.turn, step.session) });
         }
         Some(turn) if step.accept.is_none() => turn.events,
+        Some(turn) if turn.queued && step.queueing == Queueing::Begins => 0,
         Some(_) => return conflict(format!("turn {}", step.turn)),
+        None if step.queueing == Queueing::Begins => {
+            return Err(Error::Missing { what: format!("turn {} in the queue", step.turn) });
+        }
         None if step.accept.is_some() => 0,
         None => return Err(Error::Missing { what: format!("turn {}", step.turn) }),
     };
     if length != step.expected_seq {
         return conflict(format!("the journal of turn {}", step.turn));
     }
-    if step.events.is_empty() {
+    if step.accept.is_some()
+        && !waits(step)
+        && let Some(other) = session.unfinished.filter(|other| *other != step.turn)
+    {
+        return conflict(format!("session {}, whose turn {other} is not over,", step.session));
+    }
+    if step.events.is_empty() != waits(step) {
         return Err(Error::Missing { what: format!("an event in a step of turn {}", step.turn) });
     }
     let expected = session.next_message..;
@@ -179,6 +205,10 @@ fn check(step: &Advance, turn: Option<&TurnHead>, session: &SessionHead) -> Resu
         return conflict(format!("the conversation of session {}", step.session));
     }
     Ok(())
+}
+
+const fn waits(step: &Advance) -> bool {
+    matches!(step.queueing, Queueing::Waits(_))
 }
 
 /// What else is counted, as it is stored: tool calls, estimated tokens, their cost in nano-dollars, microseconds of work.

@@ -11,6 +11,7 @@ mod forks;
 mod keys;
 mod leases;
 mod messages;
+mod queue;
 mod recovery;
 mod search;
 mod sessions;
@@ -58,6 +59,8 @@ cases! {
     turns: a_journal_is_what_was_written random_turns_replay_to_the_same_state totals_move_by_the_difference
         unfinished_turns_are_found the_turns_of_a_session_are_listed_in_order the_turns_of_a_trace_are_found context_start_moves;
     calls: a_call_is_asked_started_and_settled calls_are_told_by_answer a_change_of_an_unknown_call_fails_alone;
+    queue: turns_wait_in_order_and_begin_one_after_the_other a_turn_that_waits_is_given_up
+        a_turn_is_queued_once one_turn_of_a_session_runs_at_a_time a_turn_is_queued_and_begun_in_one_batch;
     recovery: unfinished_turns_are_listed_in_order recovering_is_counted_until_the_turn_gets_further
         an_older_owner_recovers_nothing a_turn_that_is_put_down_is_not_stalled_by_that;
     waiting: approvals_wait_until_answered unknown_calls_wait_until_resolved

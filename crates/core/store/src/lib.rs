@@ -35,6 +35,7 @@ pub use message::{MessageHit, MessageRecord, MessageStore, NewMessage, SearchQue
 pub use page::{Listed, Page};
 pub use session::{
     AgentTotals, NewSession, SessionFilter, SessionRecord, SessionState, SessionStore, SessionTotals,
+    WhenBusy,
 };
 pub use span::{SpanRecord, SpanStore};
 pub use transfer::{
@@ -42,8 +43,8 @@ pub use transfer::{
 };
 pub use turn::{
     Advance, ApprovalAnswer, CallChange, CallResolution, CallStart, CutOff, EndNotes, IdempotencyKey,
-    Journal, NewTurn, PatternUse, Receipt, RequestKey, ToolCallRecord, TurnEnd, TurnRecord, TurnStore,
-    UnfinishedTurn, Waiting, WaitingCall, WaitingFor,
+    Journal, NewTurn, PatternUse, Queueing, Receipt, RequestKey, ToolCallRecord, TurnEnd, TurnRecord,
+    TurnStore, UnfinishedTurn, Waiting, WaitingCall, WaitingFor,
 };
 pub use upkeep::{Damage, Removed, SessionReader, Shrunk, StoreCounts, Stored, StoredTurn, UpkeepStore};
 

@@ -31,6 +31,33 @@ impl SessionState {
     }
 }
 
+/// What becomes of a message for a session that is at work on another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenBusy {
+    /// It waits its turn.
+    #[default]
+    Queue,
+    /// It stops the turn that runs, and comes after what waits already.
+    Interrupt,
+    /// It is refused.
+    Reject,
+}
+
+impl WhenBusy {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Queue, Self::Interrupt, Self::Reject];
+
+    /// Its name as it is stored and written in files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Interrupt => "interrupt",
+            Self::Reject => "reject",
+        }
+    }
+}
+
 /// A session to create.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewSession {
@@ -46,6 +73,8 @@ pub struct NewSession {
     pub principal: String,
     /// The client's own notes.
     pub metadata: BTreeMap<String, String>,
+    /// What becomes of a message that finds it at work; `None` for what its agent says.
+    pub when_busy: Option<WhenBusy>,
     /// When.
     pub created_at: Timestamp,
 }
@@ -88,6 +117,8 @@ pub struct SessionRecord {
     pub state: SessionState,
     /// The client's own notes.
     pub metadata: BTreeMap<String, String>,
+    /// What becomes of a message that finds it at work; `None` for what its agent says.
+    pub when_busy: Option<WhenBusy>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.

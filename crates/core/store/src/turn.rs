@@ -219,6 +219,18 @@ pub struct CallStart {
     pub at: Timestamp,
 }
 
+/// What a step has to do with the queue of its session.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Queueing {
+    /// Nothing.
+    #[default]
+    None,
+    /// The turn is accepted and waits until the turns before it are over. It has no event yet, and this is what was asked.
+    Waits(Value),
+    /// A turn that waited begins, by what it is accepted with now.
+    Begins,
+}
+
 /// One step of a turn: everything in it commits together or not at all.
 #[derive(Clone, Debug)]
 pub struct Advance {
@@ -233,10 +245,13 @@ pub struct Advance {
     pub expected_seq: u32,
     /// The name of this append. Sent again after a lost reply, it succeeds without writing twice.
     pub append_id: Uuid,
-    /// What happened, in order; at least one event.
+    /// What happened, in order; at least one event, and none of a turn that waits.
     pub events: Vec<Event>,
-    /// The turn to accept, with the first append.
+    /// The turn to accept, with the first append. A session has one turn that has begun and not ended at most: a second one is
+    /// an [`Error::Conflict`].
     pub accept: Option<NewTurn>,
+    /// Whether the turn that is accepted waits, or has waited.
+    pub queueing: Queueing,
     /// The key that the request for it was sent under. One that is taken is [`Error::Exists`].
     pub key: Option<IdempotencyKey>,
     /// Messages to add.
@@ -288,6 +303,8 @@ pub struct TurnRecord {
     pub recoveries: u32,
     /// How often since it last got further.
     pub stalled: u32,
+    /// What was asked, while it waits for the turns before it.
+    pub queued: Option<Value>,
 }
 
 /// A turn that has not ended.
@@ -307,6 +324,8 @@ pub struct UnfinishedTurn {
     pub recoveries: u32,
     /// How often since it last got further.
     pub stalled: u32,
+    /// Whether it waits for the turns before it.
+    pub is_queued: bool,
 }
 
 /// What a call waits for.
@@ -410,8 +429,11 @@ pub trait TurnStore: Send + Sync {
     /// The turns of a session in the order they were accepted.
     async fn of_session(&self, session: &SessionId, page: Page) -> Result<Listed<TurnId>, Error>;
 
-    /// The session's turn that has not ended, or `None`.
+    /// The session's turn that has begun and not ended, or `None`.
     async fn unfinished(&self, session: &SessionId) -> Result<Option<TurnId>, Error>;
+
+    /// The turns of a session that wait, in the order they were accepted.
+    async fn queued(&self, session: &SessionId) -> Result<Vec<TurnRecord>, Error>;
 
     /// Every turn that has not ended, in the order they were accepted: those of one principal, or all.
     async fn all_unfinished(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom_agent::{ApprovalTime, Backoff, HookPoint, Hooks, Limits, TurnConfig};
-use loom_base::{Deadline, ErrorCode, Timestamp, TraceId, TurnId};
+use loom_base::{Deadline, ErrorCode, SessionId, Timestamp, TraceId, TurnId};
 use loom_llm::ContentBlock;
 use loom_memory::beside;
 use loom_store::{NewTurn, PatternUse, SessionRecord, TurnRecord};
@@ -102,6 +102,45 @@ impl Prepared {
             accepted_at: self.at,
         }
     }
+}
+
+/// Prepares `request` for the session `id`, which may be stored.
+pub(crate) fn prepare(
+    core: &Core,
+    id: &SessionId,
+    stored: Option<&SessionRecord>,
+    turn: TurnId,
+    request: &TurnRequest,
+    asked_at: Timestamp,
+) -> Result<Prepared, Error> {
+    let agent = match (stored, &request.agent) {
+        (Some(record), _) if record.principal != request.principal.as_str() => {
+            return Err(Error::session_not_found(id));
+        }
+        (Some(record), _) => agent_of(core, record, request)?,
+        (None, Some(named)) => core.agents.get(named)?,
+        (None, None) => core.agents.default_agent()?,
+    };
+    Prepared::new(core, agent, turn, request, asked_at, stored)
+}
+
+/// The session's agent; another one named in the request is an error.
+fn agent_of(core: &Core, record: &SessionRecord, request: &TurnRequest) -> Result<Arc<Agent>, Error> {
+    let mismatch = |message| Error::new(ErrorCode::SessionAgentMismatch, message);
+    let own = core.agents.known(&record.agent).ok_or_else(|| {
+        mismatch(format!("session {} belongs to agent {}, which no longer exists", record.id, record.agent))
+    })?;
+    let own = own.usable()?;
+    if let Some(named) = &request.agent {
+        let named = core.agents.get(named)?;
+        if named.id != own.id {
+            return Err(mismatch(format!(
+                "session {} belongs to agent {:?}, not to {:?}; start a new session for that agent",
+                record.id, own.definition.name, named.definition.name
+            )));
+        }
+    }
+    Ok(own)
 }
 
 /// The model of the session, when it is a fork with one of its own, or the agent's.

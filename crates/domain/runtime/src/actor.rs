@@ -1,5 +1,8 @@
 //! One session: its mailbox, its recent conversation, its turns one after the other.
 
+mod asked;
+mod waiting;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,15 +15,16 @@ use loom_base::{ErrorCode, FailPoint, SessionId, Timestamp, TurnId};
 use loom_memory::{PastTurn, Recent};
 use loom_store::{Journal, NewSession, NewTurn, SessionRecord};
 
-use crate::accept::Prepared;
+use crate::accept::{Prepared, prepare};
 use crate::command::{Command, Inbox};
 use crate::core::Core;
 use crate::drive::{Drive, Driven, Lost, Signals, Start, TurnBudgets};
 use crate::lease::Lease;
+use crate::queue::{Queue, Waiting};
 use crate::restore::{self, Loaded};
-use crate::sessions::{Actors, RunningTurn, cancelled_before_start, shutting_down};
+use crate::sessions::{Actors, AtWork, RunningTurn, cancelled_before_start, shutting_down};
 use crate::step::Steps;
-use crate::{Agent, Error, Feed, Running, TurnRequest, close, ending};
+use crate::{Agent, Error, Feed, Running, TurnRequest, ending};
 
 /// How often a turn is taken up again without getting further; then someone has to look at it.
 pub const MOST_STALLED: u32 = 3;
@@ -34,6 +38,14 @@ pub(crate) struct Asked {
     pub(crate) asked_at: Timestamp,
     /// Where it is told that its turn runs, or why not.
     pub(crate) reply: oneshot::Sender<Result<Running, Error>>,
+}
+
+/// How a turn that is about to begin came here.
+enum Origin {
+    /// By a message, whose sender waits for the reply.
+    Message(oneshot::Sender<Result<Running, Error>>),
+    /// It has waited.
+    Queue(Box<Waiting>),
 }
 
 /// The actor of one session.
@@ -51,8 +63,12 @@ pub(crate) struct Actor {
     pub(crate) stop: CancellationToken,
     /// Fires when the server waits no longer: the running turn is left for whoever takes it up again.
     pub(crate) park: CancellationToken,
+    /// The messages that wait.
+    pub(crate) queue: Queue,
     /// How long until the session is tried again after it could not go on.
     pub(crate) retry: Retry,
+    /// Why the session cannot go on.
+    pub(crate) stuck: Option<Error>,
 }
 
 /// The wait after a session could not go on; doubled each time, up to a bound.
@@ -82,6 +98,11 @@ impl Actor {
     async fn work(&mut self) {
         let mut loaded = None;
         loop {
+            let is_leaving = self.closing.is_cancelled() || self.stop.is_cancelled();
+            if !self.queue.is_empty() && self.stuck.is_none() && !is_leaving {
+                Box::pin(self.begin_next(&mut loaded)).await;
+                continue;
+            }
             let (wait, again) = self.retry.0.map_or((self.core.limits.idle, false), |wait| (wait, true));
             tokio::select! {
                 biased;
@@ -112,6 +133,7 @@ impl Actor {
             drop(asked.reply.send(Err(error.clone())));
         }
         self.inbox.refuse_all(error);
+        self.queue.leave(error);
     }
 
     fn leave_if_empty(&mut self) -> bool {
@@ -119,33 +141,11 @@ impl Actor {
         let empty = self.mail.is_empty() && self.inbox.is_empty();
         if empty {
             actors.remove(&self.id);
+            if let Some(error) = &self.stuck {
+                self.queue.leave(error);
+            }
         }
         empty
-    }
-
-    /// Does what is asked while no turn runs. A turn that a stop cut off is taken up first, and asked.
-    async fn obey(&mut self, loaded: &mut Option<Loaded>, command: Command) {
-        self.inbox.first = Some(command);
-        let ready = self.be_ready(loaded).await;
-        // Gone, when the turn that was taken up has seen to it.
-        let Some(command) = self.inbox.first.take() else { return };
-        match (ready, command) {
-            (Ok(_), command) => command.obey_without_turn(&self.core).await,
-            (Err(error), Command::Cancel { turn, reply }) => {
-                drop(reply.send(self.close(turn).await.map_err(|_| error)));
-            }
-            (Err(error), command) => command.refuse(error),
-        }
-    }
-
-    /// Ends a turn that cannot be taken up.
-    async fn close(&self, turn: TurnId) -> Result<(), Error> {
-        let claimed = self.claim().await?;
-        let journal = self.core.stores.turns.journal(turn).await?;
-        match claimed.zip(journal).filter(|(_, journal)| journal.turn.end.is_none()) {
-            Some(((record, _), journal)) => close::close(&self.core, &record, &journal).await,
-            None => Err(Error::turn_not_found(turn)),
-        }
     }
 
     /// Reads the session, if there is one, and runs the turn that a stop cut off to its end. After an error the session is
@@ -153,9 +153,13 @@ impl Actor {
     async fn be_ready(&mut self, loaded: &mut Option<Loaded>) -> Result<bool, Error> {
         let ready = self.load_and_take_up(loaded).await;
         match &ready {
-            Ok(_) => self.retry = Retry::default(),
+            Ok(_) => (self.retry, self.stuck) = (Retry::default(), None),
             Err(error) => {
                 *loaded = None;
+                self.stuck = Some(error.clone());
+                if error.code == ErrorCode::SessionElsewhere {
+                    self.queue.leave(error);
+                }
                 if !matches!(error.code, ErrorCode::SessionElsewhere | ErrorCode::ShuttingDown) {
                     tracing::error!(session.id = %self.id, error.code = %error.code, %error, "a session cannot go on");
                 }
@@ -170,7 +174,9 @@ impl Actor {
         if !loaded.as_ref().is_some_and(|state| state.lease.is_held()) {
             *loaded = None;
             let Some((record, lease)) = self.claim().await? else { return Ok(false) };
-            *loaded = Some(restore::load(&self.core, record, lease).await?);
+            let mut state = restore::load(&self.core, record, lease).await?;
+            self.queue.restore(&self.core, &state.record, std::mem::take(&mut state.waiting))?;
+            *loaded = Some(state);
         }
         if let Some(state) = loaded
             && let Some(journal) = state.unfinished.take()
@@ -219,7 +225,7 @@ impl Actor {
         };
         let span = self.span(turn, &prepared, request.detailed_trace);
         // On the heap, so that a session that waits is small.
-        let asked = (*request, reply);
+        let asked = (*request, Origin::Message(reply));
         if Box::pin(self.run_turn(&mut state, turn, asked, (prepared, budgets))).instrument(span).await {
             *loaded = Some(state);
         }
@@ -234,7 +240,8 @@ impl Actor {
         asked_at: Timestamp,
     ) -> Result<(Loaded, Prepared, Box<TurnBudgets>), Error> {
         let used = loaded.as_ref().map(|state| state.used).unwrap_or_default();
-        let prepared = self.prepare(loaded.as_ref(), turn, request, asked_at)?;
+        let record = loaded.as_ref().map(|state| &state.record);
+        let prepared = prepare(&self.core, &self.id, record, turn, request, asked_at)?;
         let (prepared, budgets) = self.with_budgets(prepared, used).await?;
         // Only now: a turn that cannot run leaves no empty session behind.
         let state = match loaded.take() {
@@ -267,6 +274,7 @@ impl Actor {
             backend: String::new(),
             principal: request.principal.to_string(),
             metadata: std::collections::BTreeMap::new(),
+            when_busy: None,
             created_at: self.core.clock.now(),
         };
         let record = self.core.stores.sessions.create(session).await?;
@@ -274,26 +282,7 @@ impl Actor {
         let (lease, epoch) = claimed.ok_or_else(|| Error::session_not_found(&self.id))?;
         let record = SessionRecord { epoch, ..record };
         let (used, recent) = (Amounts::default(), Recent::default());
-        Ok(Loaded { lease, record, used, recent, unfinished: None, is_new: true })
-    }
-
-    fn prepare(
-        &self,
-        stored: Option<&Loaded>,
-        turn: TurnId,
-        request: &TurnRequest,
-        asked_at: Timestamp,
-    ) -> Result<Prepared, Error> {
-        let agent = match (stored, &request.agent) {
-            (Some(state), _) if state.record.principal != request.principal.as_str() => {
-                return Err(Error::session_not_found(&self.id));
-            }
-            (Some(state), _) => self.agent_of(&state.record, request)?,
-            (None, Some(named)) => self.core.agents.get(named)?,
-            (None, None) => self.core.agents.default_agent()?,
-        };
-        let session = stored.map(|state| &state.record);
-        Prepared::new(&self.core, agent, turn, request, asked_at, session)
+        Ok(Loaded { lease, record, used, recent, unfinished: None, waiting: Vec::new(), is_new: true })
     }
 
     /// What the turn may use, fixed at this moment too.
@@ -306,31 +295,12 @@ impl Actor {
         Ok((prepared, Box::new(budgets)))
     }
 
-    /// The session's agent; another one named in the request is an error.
-    fn agent_of(&self, record: &SessionRecord, request: &TurnRequest) -> Result<Arc<Agent>, Error> {
-        let mismatch = |message| Error::new(ErrorCode::SessionAgentMismatch, message);
-        let own = self.core.agents.known(&record.agent).ok_or_else(|| {
-            mismatch(format!("session {} belongs to agent {}, which no longer exists", self.id, record.agent))
-        })?;
-        let own = own.usable()?;
-        if let Some(named) = &request.agent {
-            let named = self.core.agents.get(named)?;
-            if named.id != own.id {
-                return Err(mismatch(format!(
-                    "session {} belongs to agent {:?}, not to {:?}; start a new session for that agent",
-                    self.id, own.definition.name, named.definition.name
-                )));
-            }
-        }
-        Ok(own)
-    }
-
     /// Runs a prepared turn to its end; `false` when the state in memory may no longer be what is stored.
     async fn run_turn(
         &mut self,
         state: &mut Loaded,
         turn: TurnId,
-        (request, reply): (TurnRequest, oneshot::Sender<Result<Running, Error>>),
+        (request, origin): (TurnRequest, Origin),
         (prepared, budgets): (Prepared, Box<TurnBudgets>),
     ) -> bool {
         let accepted = prepared.record(&request);
@@ -342,22 +312,44 @@ impl Actor {
             record.context_start = start;
             state.recent.clear();
         }
-        steps.accept(accepted.clone(), request.key.clone(), reset);
-        let running = self.running(turn, &prepared, Feed::new(0, false), request.cancel.child_token());
+        let running = match &origin {
+            Origin::Message(_) => {
+                steps.accept(accepted.clone(), request.key.clone(), reset);
+                self.running(turn, &prepared, Feed::new(0, false), request.cancel.child_token())
+            }
+            // Its key is stored.
+            Origin::Queue(waiting) => {
+                steps.accept(accepted.clone(), None, reset);
+                steps.begins();
+                waiting.running.clone()
+            }
+        };
         let feed = Arc::clone(&running.feed);
-        let mut reply = Some(reply);
+        let mut origin = Some(origin);
         let driven = self
             .drive(state, steps, (prepared, budgets), accepted, running)
             .run(&request.query, |running| {
-                if let Some(reply) = reply.take() {
+                if let Some(Origin::Message(reply)) = origin.take() {
                     // A caller that went away does not stop its turn.
                     drop(reply.send(Ok(running)));
                 }
             })
             .await;
-        match (driven, reply) {
+        match (driven, origin) {
+            // It waits as before.
+            (Err(error), Some(Origin::Queue(waiting))) => {
+                self.running.set(None);
+                if error.code == ErrorCode::StoreConflict {
+                    // Someone else had it: what is stored says what became of it.
+                    waiting.running.feed.cut(error.clone());
+                } else {
+                    self.queue.put_back(*waiting, &error);
+                }
+                self.be_stuck(&mut None, error);
+                false
+            }
             // Nothing was accepted, so there is nothing to take up.
-            (Err(error), Some(reply)) => {
+            (Err(error), Some(Origin::Message(reply))) => {
                 self.running.set(None);
                 // The request was sent twice at once, and the other was first: this one's session is nobody's.
                 if state.is_new
@@ -441,19 +433,28 @@ impl Actor {
         running: Running,
     ) -> Drive<'a> {
         let cancel = running.cancel.clone();
-        self.running.set(Some((running.turn, cancel.clone())));
+        let when_busy = state.record.when_busy.unwrap_or(prepared.agent.definition.behavior.when_busy);
+        self.running.set(Some(AtWork { turn: running.turn, cancel: cancel.clone(), when_busy }));
         let (stop, park) = (self.stop.clone(), self.park.clone());
         Drive::new(Start {
             core: &self.core,
             lease: state.lease.clone(),
+            record: &state.record,
             recent: &mut state.recent,
-            context_start: state.record.context_start,
             steps,
             prepared,
             accepted,
             budgets,
             running,
-            signals: Signals { cancel, stop, closing: self.closing.clone(), park, inbox: &mut self.inbox },
+            signals: Signals {
+                cancel,
+                stop,
+                closing: self.closing.clone(),
+                park,
+                inbox: &mut self.inbox,
+                mail: &mut self.mail,
+                queue: &mut self.queue,
+            },
         })
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use loom_agent::{Budget, Limits, OnUnknown};
 use loom_llm::Sampling;
 use loom_memory::Budgets;
+use loom_store::WhenBusy;
 
 use crate::{HookDefinition, Permissions};
 
@@ -124,6 +125,9 @@ pub struct Behavior {
     /// Whether it may ask the user questions and wait for the answers.
     #[serde(skip_serializing_if = "is_default")]
     pub ask_user: bool,
+    /// What becomes of a message that finds its session at work, unless session or message say so.
+    #[serde(skip_serializing_if = "is_default")]
+    pub when_busy: WhenBusy,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -140,6 +144,7 @@ impl Default for Behavior {
             timeout: Duration::from_mins(5),
             on_unknown: OnUnknown::default(),
             ask_user: false,
+            when_busy: WhenBusy::default(),
         }
     }
 }

@@ -18,22 +18,26 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, FuturesUnordered};
 use futures::{FutureExt, StreamExt};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use loom_agent::{Amounts, Effect, Event, EventKind, HookEntry, Outcome};
 use loom_base::{CallId, ErrorCode, FailPoint, MessageId, NanoUsd, SessionId, Timestamp};
 use loom_llm::{Completion, ContentBlock, Role};
 use loom_memory::Recent;
-use loom_store::{CallChange, CallStart, CutOff, EndNotes, Journal, MessageRecord, NewTurn, TurnEnd};
+use loom_store::{
+    CallChange, CallStart, CutOff, EndNotes, Journal, MessageRecord, NewTurn, SessionRecord, TurnEnd,
+};
 use loom_tools::EffectClass;
 
 use crate::accept::Prepared;
+use crate::actor::Asked;
 use crate::command::Inbox;
 use crate::core::Core;
 use crate::ending::outcome_name;
 use crate::lease::Lease;
 use crate::model_call::FailedCall;
+use crate::queue::Queue;
 use crate::step::{Draughted, Steps};
 use crate::story::Story;
 use crate::tool_call::Ended;
@@ -54,7 +58,8 @@ enum Reply {
 
 /// A running turn.
 pub(crate) struct Drive<'a> {
-    core: &'a Core,
+    core: &'a Arc<Core>,
+    record: &'a SessionRecord,
     lease: Lease,
     session: SessionId,
     recent: &'a mut Recent,
@@ -98,6 +103,10 @@ pub(crate) struct Signals<'a> {
     /// Fires when the turn is to be left as it is, for whoever takes it up again.
     pub(crate) park: CancellationToken,
     pub(crate) inbox: &'a mut Inbox,
+    /// Messages that come while it runs.
+    pub(crate) mail: &'a mut mpsc::Receiver<Asked>,
+    /// Where they wait.
+    pub(crate) queue: &'a mut Queue,
 }
 
 /// How a drive ended.
@@ -121,10 +130,10 @@ pub(crate) struct Over {
 
 /// What a drive works on.
 pub(crate) struct Start<'a> {
-    pub(crate) core: &'a Core,
+    pub(crate) core: &'a Arc<Core>,
+    pub(crate) record: &'a SessionRecord,
     pub(crate) lease: Lease,
     pub(crate) recent: &'a mut Recent,
-    pub(crate) context_start: u64,
     pub(crate) steps: Steps,
     pub(crate) prepared: Prepared,
     pub(crate) accepted: NewTurn,
@@ -135,26 +144,17 @@ pub(crate) struct Start<'a> {
 
 impl<'a> Drive<'a> {
     pub(crate) fn new(start: Start<'a>) -> Self {
-        let Start {
-            core,
-            lease,
-            recent,
-            context_start,
-            steps,
-            prepared,
-            accepted,
-            budgets,
-            running,
-            signals,
-        } = start;
+        let Start { core, record, lease, recent, steps, prepared, accepted, budgets, running, signals } =
+            start;
         let feed = Arc::clone(&running.feed);
         let most_result_bytes = prepared.model.most_result_bytes();
         Self {
             core,
+            record,
             lease,
             session: running.session.clone(),
             recent,
-            context_start,
+            context_start: record.context_start,
             story: Story::new(running.turn, accepted.config.clone(), feed, most_result_bytes),
             prepared,
             accepted,
@@ -265,6 +265,8 @@ impl<'a> Drive<'a> {
                 }
                 Some(durable) = self.undurable.next() => self.durable(durable?),
                 Some(command) = self.signals.inbox.recv() => self.obey(command).await?,
+                Some(asked) = self.signals.mail.recv() => self.signals.queue.add(self.core, self.record, asked),
+                (waiting, why) = self.signals.queue.unwanted() => self.give_up(waiting, why, |_| {}),
                 Some(reply) = self.replies.next() => self.take(reply).await?,
             }
         }

@@ -156,6 +156,7 @@ impl Error {
                 },
                 format!("the turn reached its limit of {} before it had an answer", limit.as_str()),
             ),
+            Failure::NotBegun { code, message } => Self::new(*code, message.to_string()),
             Failure::Llm { code, message, retry_after } => {
                 Self { retry_after: *retry_after, ..Self::new(*code, message.clone()) }
             }

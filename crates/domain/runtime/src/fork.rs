@@ -32,6 +32,7 @@ impl Sessions {
             backend: record.backend,
             principal: record.principal,
             metadata: notes.collect(),
+            when_busy: record.when_busy,
             created_at: self.core.clock.now(),
         };
         let (from, ids) = (from.clone(), Arc::clone(&self.core.ids));

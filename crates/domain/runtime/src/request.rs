@@ -5,25 +5,13 @@ use std::time::Duration;
 
 use loom_access::Principal;
 use loom_base::{ErrorCode, SessionId, TraceId};
-use loom_store::IdempotencyKey;
+use loom_store::{IdempotencyKey, WhenBusy};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 
 /// The longest query, in bytes. A longer text belongs into a document.
 pub const MAX_QUERY_BYTES: usize = 1 << 20;
-
-/// What becomes of a message for a session that is at work on another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhenBusy {
-    /// It waits its turn.
-    #[default]
-    Queue,
-    /// It stops the turn that runs, and comes after what waits already.
-    Interrupt,
-    /// It is refused.
-    Reject,
-}
 
 /// A message to answer, and by what bounds.
 #[derive(Clone, Debug)]
@@ -49,8 +37,8 @@ pub struct TurnRequest {
     pub detailed_trace: bool,
     /// The caller's trace and span (16 hexadecimal digits), to continue it.
     pub trace: Option<(TraceId, String)>,
-    /// What becomes of it when the session is at work on another.
-    pub when_busy: WhenBusy,
+    /// What becomes of it when the session is at work on another; `None` for what the session says, or else its agent.
+    pub when_busy: Option<WhenBusy>,
     /// The key that the request was sent under: sent again, it gets the same turn.
     pub key: Option<IdempotencyKey>,
     /// Cancels the turn, also while it waits for its session.
@@ -73,7 +61,7 @@ impl TurnRequest {
             reset_context: false,
             detailed_trace: false,
             trace: None,
-            when_busy: WhenBusy::default(),
+            when_busy: None,
             key: None,
             cancel: CancellationToken::new(),
             principal: Principal::Local,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use loom_agent::{Amounts, Event, EventKind, Spent};
 use loom_llm::{ContentBlock, Message, Role};
 use loom_memory::{Kept, PastTurn, Recent};
-use loom_store::{Journal, MessageRecord, SessionRecord, SessionTotals};
+use loom_store::{Journal, MessageRecord, SessionRecord, SessionTotals, TurnRecord};
 
 use crate::Error;
 use crate::core::Core;
@@ -21,16 +21,19 @@ pub(crate) struct Loaded {
     pub(crate) recent: Recent,
     /// The turn that a stop cut off.
     pub(crate) unfinished: Option<Journal>,
+    /// Those that wait, in order.
+    pub(crate) waiting: Vec<TurnRecord>,
     /// Whether it was made for a turn that is not accepted yet.
     pub(crate) is_new: bool,
 }
 
-/// Reads as much of the conversation as the agent's L1 holds, and the journal of a turn that a stop cut off.
+/// Reads as much of the conversation as the agent's L1 holds, the journal of a turn that a stop cut off, and what waits.
 pub(crate) async fn load(core: &Core, record: SessionRecord, lease: Lease) -> Result<Loaded, Error> {
     let unfinished = match core.stores.turns.unfinished(&record.id).await? {
         Some(turn) => core.stores.turns.journal(turn).await?,
         None => None,
     };
+    let waiting = core.stores.turns.queued(&record.id).await?;
     let budget = core
         .agents
         .known(&record.agent)
@@ -44,7 +47,7 @@ pub(crate) async fn load(core: &Core, record: SessionRecord, lease: Lease) -> Re
         recent.push(turn, budget);
     }
     let used = used(&record.totals);
-    Ok(Loaded { lease, record, used, recent, unfinished, is_new: false })
+    Ok(Loaded { lease, record, used, recent, unfinished, waiting, is_new: false })
 }
 
 /// What the turns of a session have used.

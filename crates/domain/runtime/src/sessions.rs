@@ -19,6 +19,7 @@ use crate::accept::time_over;
 use crate::actor::{Actor, Asked, Retry};
 use crate::command::{Command, Inbox};
 use crate::core::Core;
+use crate::queue::{Queue, queue_full};
 use crate::sync::{Mutex, MutexGuard};
 use crate::{Error, Running, TurnRequest, WhenBusy};
 
@@ -53,6 +54,8 @@ pub struct SessionDraft {
     pub agent: Option<String>,
     /// The client's own notes.
     pub metadata: BTreeMap<String, String>,
+    /// What becomes of a message that finds it at work; `None` for what its agent says.
+    pub when_busy: Option<WhenBusy>,
 }
 
 /// The way to a session in memory.
@@ -68,14 +71,22 @@ pub(crate) struct Mailbox {
 
 /// The turn that a session is at work on, for those who would rather not wait for it.
 #[derive(Default)]
-pub(crate) struct RunningTurn(Mutex<Option<(TurnId, CancellationToken)>>);
+pub(crate) struct RunningTurn(Mutex<Option<AtWork>>);
+
+/// A turn that runs, and what becomes of messages meanwhile that do not say so.
+#[derive(Clone)]
+pub(crate) struct AtWork {
+    pub(crate) turn: TurnId,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) when_busy: WhenBusy,
+}
 
 impl RunningTurn {
-    pub(crate) fn set(&self, turn: Option<(TurnId, CancellationToken)>) {
+    pub(crate) fn set(&self, turn: Option<AtWork>) {
         *self.lock() = turn;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<(TurnId, CancellationToken)>> {
+    fn lock(&self) -> MutexGuard<'_, Option<AtWork>> {
         // Nothing panics while it is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -102,8 +113,8 @@ impl Sessions {
         }
     }
 
-    /// Hands a message to its session and returns once the turn is accepted, durably. A turn that is cancelled, or whose
-    /// time is over, before its session comes to it is refused at once and never runs.
+    /// Hands a message to its session and returns once the turn is accepted, durably: it runs, or waits until those before it
+    /// are over. One that is cancelled, or whose time is over, before its session comes to it never runs.
     pub async fn start(&self, request: TurnRequest) -> Result<Running, Error> {
         request.check()?;
         if let Some(agent) = &request.agent {
@@ -167,21 +178,20 @@ impl Sessions {
         }
         let mut actors = self.actors.lock();
         let mailbox = actors.entry(session.clone()).or_insert_with(|| self.spawn_actor(session));
-        match (asked.request.when_busy, mailbox.running.lock().clone()) {
-            (WhenBusy::Reject, Some((turn, _))) => {
-                let message =
-                    format!("session {session} is at work on {turn}; wait for it, stop it, or queue");
-                let busy = Error::new(ErrorCode::SessionBusy, message);
-                return Err(Error { retry_after: Some(Duration::from_secs(1)), ..busy });
+        if let Some(AtWork { turn, cancel, when_busy }) = mailbox.running.lock().clone() {
+            match asked.request.when_busy.unwrap_or(when_busy) {
+                WhenBusy::Reject => {
+                    let message =
+                        format!("session {session} is at work on {turn}; wait for it, stop it, or queue");
+                    let busy = Error::new(ErrorCode::SessionBusy, message);
+                    return Err(Error { retry_after: Some(Duration::from_secs(1)), ..busy });
+                }
+                WhenBusy::Interrupt => cancel.cancel(),
+                WhenBusy::Queue => {}
             }
-            (WhenBusy::Interrupt, Some((_, cancel))) => cancel.cancel(),
-            (WhenBusy::Queue, _) | (_, None) => {}
         }
         // Sent under the lock: an idle actor leaves the map under the same lock, and only with an empty box.
-        mailbox.mail.try_send(asked).map_err(|_| {
-            let message = format!("{} messages wait in session {session} already", self.core.limits.queue);
-            Error { retry_after: Some(Duration::from_secs(1)), ..Error::new(ErrorCode::QueueFull, message) }
-        })
+        mailbox.mail.try_send(asked).map_err(|_| queue_full(&self.core, session))
     }
 
     fn spawn_actor(&self, session: &SessionId) -> Mailbox {
@@ -199,7 +209,9 @@ impl Sessions {
             closing: self.closing.clone(),
             stop: stop.clone(),
             park: self.stopping.clone(),
+            queue: Queue::default(),
             retry: Retry::default(),
+            stuck: None,
         };
         self.core.spawn(actor.run());
         Mailbox { mail: sender, commands, running, stop }
@@ -227,6 +239,7 @@ impl Sessions {
             backend: draft.backend,
             principal: principal.to_string(),
             metadata: draft.metadata,
+            when_busy: draft.when_busy,
             created_at: self.core.clock.now(),
         };
         Ok(self.core.stores.sessions.create(session).await?)

@@ -6,7 +6,9 @@ use loom_agent::{Event, Reserved, Spent};
 use loom_base::{IdSource, MessageId, NanoUsd, SessionId, Timestamp, TurnId};
 use loom_llm::{ContentBlock, Message, Role, estimate_message};
 use loom_memory::Kept;
-use loom_store::{Advance, CallChange, IdempotencyKey, NewMessage, NewTurn, Receipt, TurnEnd, TurnStore};
+use loom_store::{
+    Advance, CallChange, IdempotencyKey, NewMessage, NewTurn, Queueing, Receipt, TurnEnd, TurnStore,
+};
 
 /// Collects what happens in a turn and commits it step by step.
 pub(crate) struct Steps {
@@ -25,6 +27,7 @@ pub(crate) struct Steps {
 struct Draft {
     events: Vec<Event>,
     accept: Option<NewTurn>,
+    queueing: Queueing,
     key: Option<IdempotencyKey>,
     messages: Vec<NewMessage>,
     calls: Vec<CallChange>,
@@ -68,6 +71,11 @@ impl Steps {
         self.draft.accept = Some(turn);
         self.draft.key = key;
         self.draft.context_start = context_start;
+    }
+
+    /// The turn that is accepted has waited.
+    pub(crate) fn begins(&mut self) {
+        self.draft.queueing = Queueing::Begins;
     }
 
     pub(crate) fn event(&mut self, event: Event) {
@@ -129,6 +137,7 @@ impl Steps {
             append_id: ids.uuid(),
             events: draft.events,
             accept: draft.accept,
+            queueing: draft.queueing,
             key: draft.key,
             messages: draft.messages,
             calls: draft.calls,

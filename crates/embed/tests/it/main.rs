@@ -12,6 +12,7 @@ mod faults;
 mod forks;
 mod hooks;
 mod leases;
+mod queue;
 mod recovery;
 #[cfg(feature = "server")]
 mod servers;

@@ -18,7 +18,7 @@ pub(crate) const COLUMNS: &str = "
     id, session_id, agent_id, agent_version, rules_version, config, rom, patterns, provider, model, trace_id,
     parent_span, pattern, accepted_at, events, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
     cost, model_calls, tool_calls, outcome, ended_at, notes, recoveries, stalled, estimated_tokens, estimated_cost, worked,
-    reserved";
+    reserved, queued";
 
 const EVENTS: &str = "SELECT turn_id, event FROM turn_events WHERE turn_id = $1 ORDER BY seq";
 
@@ -112,8 +112,18 @@ impl TurnStore for Turns {
 
     async fn unfinished(&self, session: &SessionId) -> Result<Option<TurnId>, Error> {
         let query = "
-            SELECT id FROM turns WHERE session_id = $1 AND ended_at IS NULL ORDER BY accepted_at, id LIMIT 1";
+            SELECT id FROM turns WHERE session_id = $1 AND ended_at IS NULL AND queued IS NULL LIMIT 1";
         self.find(query, session.as_str()).await
+    }
+
+    async fn queued(&self, session: &SessionId) -> Result<Vec<TurnRecord>, Error> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM turns WHERE session_id = $1 AND ended_at IS NULL AND queued IS NOT NULL
+             ORDER BY accepted_at, id"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(session.as_str());
+        let rows = self.reads.within(query.fetch_all(self.reads.connections())).await?;
+        rows.iter().map(records::turn).collect()
     }
 
     async fn all_unfinished(

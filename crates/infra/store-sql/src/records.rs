@@ -24,6 +24,7 @@ pub fn session(row: &impl Columns) -> Result<SessionRecord, Error> {
         principal: row.text("principal")?,
         state: row.name("state")?,
         metadata: row.json("metadata")?,
+        when_busy: row.name_if_any("when_busy")?,
         created_at: row.time("created_at")?,
         last_active: row.time("last_active")?,
         totals: SessionTotals {
@@ -135,6 +136,7 @@ pub fn turn(row: &impl Columns) -> Result<TurnRecord, Error> {
         end,
         recoveries: row.number("recoveries")?,
         stalled: row.number("stalled")?,
+        queued: row.json_if_any("queued")?,
     })
 }
 
@@ -211,6 +213,7 @@ pub fn unfinished_turn(row: &impl Columns) -> Result<UnfinishedTurn, Error> {
         accepted_at: row.time("accepted_at")?,
         recoveries: row.number("recoveries")?,
         stalled: row.number("stalled")?,
+        is_queued: row.get::<i64>("is_queued")? != 0,
     })
 }
 

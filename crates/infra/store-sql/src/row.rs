@@ -173,6 +173,11 @@ impl<'r> Row<'r> {
         self.get::<&str>(column)?.parse().map_err(|error| self.bad(column, error))
     }
 
+    /// A value that is stored as its text, where there is one.
+    pub fn parse_if_any<T: FromStr<Err: Display>>(&self, column: &str) -> Result<Option<T>, Error> {
+        self.get::<Option<&str>>(column)?.map(|_| self.parse(column)).transpose()
+    }
+
     /// A value that serialises as one word, such as a role.
     pub fn name<T: DeserializeOwned>(&self, column: &str) -> Result<T, Error> {
         let name: &str = self.get(column)?;

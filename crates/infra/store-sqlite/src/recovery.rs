@@ -16,7 +16,8 @@ FROM turns AS t JOIN sessions AS s ON s.id = t.session_id
 WHERE t.ended_at IS NULL AND (?1 IS NULL OR s.principal = ?1)";
 
 const LIST: &str = "
-SELECT t.id, t.session_id, t.agent_id, t.accepted_at, t.recoveries, t.stalled, s.principal
+SELECT t.id, t.session_id, t.agent_id, t.accepted_at, t.recoveries, t.stalled, s.principal,
+       t.queued IS NOT NULL AS is_queued
 FROM turns AS t JOIN sessions AS s ON s.id = t.session_id
 WHERE t.ended_at IS NULL AND (?1 IS NULL OR s.principal = ?1)
 ORDER BY t.accepted_at, t.rowid

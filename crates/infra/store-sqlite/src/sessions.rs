@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use loom_base::{AgentId, NanoUsd, SessionId};
 use loom_store::{
     AgentTotals, Error, Listed, NewFork, NewSession, Page, SessionFilter, SessionRecord, SessionState,
-    SessionStore, SessionTotals,
+    SessionStore, SessionTotals, WhenBusy,
 };
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, SqlitePool};
@@ -128,8 +128,8 @@ impl Write<SqliteConnection> for Create {
         let insert = "
             INSERT INTO sessions (id, agent_id, created_at, last_active, name, backend, principal, state, metadata,
                                   turns, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost,
-                                  context_start, next_message, epoch)
-            VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0, 0, 0, 0, 0, 0, ?9)
+                                  context_start, next_message, epoch, when_busy)
+            VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0, 0, 0, 0, 0, 0, ?9, ?10)
             ON CONFLICT (id) DO NOTHING";
         let inserted = sqlx::query(insert)
             .bind(new.id.as_str())
@@ -141,6 +141,7 @@ impl Write<SqliteConnection> for Create {
             .bind(SessionState::Active.as_str())
             .bind(metadata)
             .bind(i64::try_from(FIRST_EPOCH).unwrap_or(1))
+            .bind(new.when_busy.map(WhenBusy::as_str))
             .execute(connection)
             .await?;
         if inserted.rows_affected() == 0 {
@@ -154,6 +155,7 @@ impl Write<SqliteConnection> for Create {
             principal: new.principal.clone(),
             state: SessionState::Active,
             metadata: new.metadata.clone(),
+            when_busy: new.when_busy,
             created_at: new.created_at,
             last_active: new.created_at,
             totals: SessionTotals { cost: NanoUsd::ZERO, ..SessionTotals::default() },

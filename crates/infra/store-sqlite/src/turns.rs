@@ -99,8 +99,17 @@ impl TurnStore for Turns {
     }
 
     async fn unfinished(&self, session: &SessionId) -> Result<Option<TurnId>, Error> {
-        let query = "SELECT id FROM turns WHERE session_id = ? AND ended_at IS NULL ORDER BY rowid LIMIT 1";
+        let query =
+            "SELECT id FROM turns WHERE session_id = ? AND ended_at IS NULL AND queued IS NULL LIMIT 1";
         self.find(query, session.as_str()).await
+    }
+
+    async fn queued(&self, session: &SessionId) -> Result<Vec<TurnRecord>, Error> {
+        let query = "
+            SELECT * FROM turns WHERE session_id = ? AND ended_at IS NULL AND queued IS NOT NULL
+            ORDER BY accepted_at, rowid";
+        let rows = sqlx::query(query).bind(session.as_str()).fetch_all(&self.reads).await;
+        rows.map_err(|error| unavailable(&error))?.iter().map(records::turn).collect()
     }
 
     async fn all_unfinished(

@@ -100,7 +100,7 @@ fn messages_that_interrupt_or_are_refused_leave_one_turn_at_a_time() {
         let world = World::new(IDLE).await;
         let busy = [WhenBusy::Queue, WhenBusy::Interrupt, WhenBusy::Reject];
         let clients =
-            clients(&world, |number, _| vec![TurnRequest { when_busy: busy[number], ..request("s") }]);
+            clients(&world, |number, _| vec![TurnRequest { when_busy: Some(busy[number]), ..request("s") }]);
         for client in clients {
             for ended in client.await.expect("no client panics") {
                 let why = ended.err().map(|error| error.code);

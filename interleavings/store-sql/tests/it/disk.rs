@@ -171,7 +171,7 @@ impl Engine for Model {
         heads.version = Some(rows.version);
         for step in steps {
             if let Some(epoch) = rows.sessions.get(&step.session) {
-                heads.sessions.insert(step.session.clone(), SessionHead::stored(*epoch, 0));
+                heads.sessions.insert(step.session.clone(), SessionHead::stored(*epoch, 0, None));
             }
             let journal = rows.journals.get(&step.turn);
             let place = usize::try_from(step.expected_seq).unwrap_or(usize::MAX);
@@ -217,6 +217,7 @@ fn turn_head(step: &Advance, events: usize) -> TurnHead {
         spent: step.spent,
         reserved: None,
         ended: false,
+        queued: false,
         ends: false,
         touched: false,
     }

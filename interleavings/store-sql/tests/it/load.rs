@@ -214,6 +214,7 @@ fn session(number: u128) -> SessionRecord {
         principal: "local".to_owned(),
         state: SessionState::Active,
         metadata: std::collections::BTreeMap::new(),
+        when_busy: None,
         created_at: Timestamp::default(),
         last_active: Timestamp::default(),
         totals: SessionTotals::default(),

@@ -18,7 +18,11 @@ pub(crate) fn turns(
 ) -> io::Result<()> {
     let mut table = Columns::new(["ID", "STATE", "ACCEPTED", "RECOVERIES", "SESSION", "AGENT"]);
     for turn in turns {
-        let state = if turn.quarantined { "quarantined" } else { "unfinished" };
+        let state = match (turn.quarantined, turn.queued) {
+            (true, _) => "quarantined",
+            (_, true) => "queued",
+            _ => "unfinished",
+        };
         let (accepted, recoveries) = (moment(turn.accepted_at), count(turn.recoveries.into()));
         table.row([&turn.turn_id, state, &accepted, &recoveries, &turn.session_id, &turn.agent_id]);
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use loom_proto::v1::{ConversationHistory, Message, Session, ToolCall};
+use loom_proto::v1::{ConversationHistory, Message, Session, ToolCall, WhenBusy};
 
 use super::amounts::{count, dollars, moment, whole_millis};
 use super::columns::{Columns, Fields, page};
@@ -43,6 +43,12 @@ pub(crate) fn session(
     fields.add("name", &session.name);
     fields.add("agent", agent_of(session));
     fields.add("state", &session.state);
+    match session.when_busy() {
+        WhenBusy::Unspecified => {}
+        WhenBusy::Queue => fields.add("when busy", "queue"),
+        WhenBusy::Interrupt => fields.add("when busy", "interrupt"),
+        WhenBusy::Reject => fields.add("when busy", "reject"),
+    }
     fields.add("turns", &count(session.conversation_count.into()));
     fields.add("cost", &dollars(session.total_cost_usd));
     fields.add("created", &moment(session.created_at));

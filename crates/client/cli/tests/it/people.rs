@@ -76,8 +76,9 @@ async fn turns() {
         accepted_at: WHEN,
         recoveries: 2,
         quarantined,
+        queued: turn_id == "turn_3",
     };
-    let turns = vec![unfinished("turn_1", false), unfinished("turn_2", true)];
+    let turns = vec![unfinished("turn_1", false), unfinished("turn_2", true), unfinished("turn_3", false)];
     let list = ListTurnsResponse { turns, total_count: 5 };
     let answers = Answers::default()
         .message("list_turns", &list)

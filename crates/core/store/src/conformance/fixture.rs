@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::Outcome;
 use crate::{
-    Advance, EndNotes, Error, Journal, NewMessage, NewSession, NewTurn, SessionRecord, Stores, TurnEnd,
+    Advance, EndNotes, Error, Journal, NewMessage, NewSession, NewTurn, Queueing, SessionRecord, Stores,
+    TurnEnd,
 };
 
 /// A moment, `seconds` after a fixed one.
@@ -44,6 +45,7 @@ pub(super) fn new_session(name: &str) -> Result<NewSession, String> {
         backend: "shop".to_owned(),
         principal: "local".to_owned(),
         metadata: BTreeMap::from([("kéy".to_owned(), "a\0b\n'\"".to_owned())]),
+        when_busy: Some(crate::WhenBusy::Reject),
         created_at: at(0),
     })
 }
@@ -96,6 +98,7 @@ pub(super) fn accept(session: &SessionRecord, number: u128, said: &str) -> Resul
         append_id: Uuid::from_u128(number * 1000),
         events: vec![Event::new(at(1), EventKind::UserMessage { message: opening.id })],
         accept: Some(new_turn(turn)?),
+        queueing: Queueing::None,
         key: None,
         messages: vec![opening],
         calls: Vec::new(),
@@ -117,6 +120,7 @@ pub(super) fn follow(session: &SessionRecord, number: u128, expected_seq: u32) -
         append_id: Uuid::from_u128(number * 1000 + u128::from(expected_seq)),
         events: vec![Event::new(at(2), EventKind::TimerFired { effect: 1 })],
         accept: None,
+        queueing: Queueing::None,
         key: None,
         messages: Vec::new(),
         calls: Vec::new(),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Outcome;
 use super::fixture::{
-    accept, at, follow, message, message_id, open_session, reload, same, start, text, turn_id,
+    accept, at, finished, follow, message, message_id, open_session, reload, same, start, text, turn_id,
 };
 use crate::{MessageRecord, NewMessage, Page, SessionRecord, Stores};
 
@@ -96,6 +96,7 @@ pub(super) async fn the_messages_of_a_turn_are_found(stores: Stores) -> Outcome 
     start(&stores, &session, 1, "hello").await?;
     let mut step = follow(&session, 1, 1);
     step.messages = vec![message(1001, 1, "one"), message(1002, 2, "two")];
+    step.end = Some(finished(message_id(1002)));
     stores.turns.advance(step).await.map_err(text)?;
     let next = reload(&stores, &session).await?;
     start(&stores, &next, 2, "more").await?;

@@ -262,6 +262,7 @@ pub(super) async fn the_turns_of_a_session_are_listed_in_order(stores: Stores) -
         if let Some(new) = &mut step.accept {
             new.accepted_at = at(number);
         }
+        step.end = Some(finished(message_id(number.into())));
         stores.turns.advance(step).await.map_err(text)?;
     }
     let found = async |offset, limit| -> Result<(Vec<TurnId>, u64), String> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use loom_agent::OnUnknown;
 use loom_memory::Budgets;
+use loom_store::WhenBusy;
 
 use super::fields::{Section, Unbuilt};
 use super::llm::{self, COUNT};
@@ -190,6 +191,7 @@ fn config(section: &mut Section<'_>) -> (Behavior, PatternChoice) {
         timeout: seconds.unwrap_or(default.timeout),
         on_unknown: section.value("on_unknown").and_then(|value| on_unknown(&value)).unwrap_or_default(),
         ask_user: section.value("ask_user").and_then(|value| value.flag()).unwrap_or_default(),
+        when_busy: section.value("when_busy").and_then(|value| when_busy(&value)).unwrap_or_default(),
     };
     let choice = section.value("patterns").and_then(|value| value.section(PATTERNS_UNBUILT, pattern_choice));
     (behavior, choice.unwrap_or_default())
@@ -205,6 +207,16 @@ fn on_unknown(value: &Value<'_>) -> Option<OnUnknown> {
             None
         }
     }
+}
+
+/// What becomes of a message that finds its session at work.
+fn when_busy(value: &Value<'_>) -> Option<WhenBusy> {
+    let text = value.text()?;
+    let found = WhenBusy::ALL.into_iter().find(|known| known.as_str() == text);
+    if found.is_none() {
+        value.invalid("must be `queue` (it waits), `interrupt` (it stops the turn that runs) or `reject`");
+    }
+    found
 }
 
 fn pattern_choice(section: &mut Section<'_>) -> PatternChoice {

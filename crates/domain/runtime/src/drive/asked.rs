@@ -11,13 +11,13 @@ use super::Drive;
 use crate::Error;
 use crate::ask_user::Question;
 use crate::command::{Command, Decision, Said};
+use crate::queue::{GivenUp, Waiting};
 
 impl Drive<'_> {
     /// Does what is asked, and says so once it is durable. An error is the turn's; the one who asked is told it too.
     pub(super) async fn obey(&mut self, command: Command) -> Result<(), Error> {
         if command.turn().is_some_and(|turn| turn != self.running.turn) {
-            // It ended before it could be asked.
-            command.obey_without_turn(self.core).await;
+            self.obey_for_another(command).await;
             return Ok(());
         }
         let (done, reply) = match command {
@@ -49,6 +49,31 @@ impl Drive<'_> {
         FailPoint::AskedAfterCommit.pass();
         drop(reply.send(applied.clone()));
         applied
+    }
+
+    /// Does what is asked of a turn that waits, or ended before it could be asked.
+    async fn obey_for_another(&mut self, command: Command) {
+        match command {
+            Command::Attach { turn, reply } => {
+                drop(reply.send(Ok(self.signals.queue.find(turn).cloned())));
+            }
+            Command::Cancel { turn, reply } => match self.signals.queue.remove(turn) {
+                Some(waiting) => self.give_up(waiting, GivenUp::Cancelled, |done| drop(reply.send(done))),
+                None => Command::Cancel { turn, reply }.obey_without_turn(self.core).await,
+            },
+            command => command.obey_without_turn(self.core).await,
+        }
+    }
+
+    /// Ends a turn that waits, while this one goes on.
+    pub(super) fn give_up(
+        &self,
+        waiting: Waiting,
+        why: GivenUp,
+        done: impl FnOnce(Result<(), Error>) + Send + 'static,
+    ) {
+        let (core, epoch) = (Arc::clone(self.core), self.record.epoch);
+        self.core.spawn(async move { done(waiting.give_up(&core, epoch, why).await) });
     }
 
     fn resolve(&mut self, effect: EffectId, said: &Said) -> Result<EventKind, Error> {

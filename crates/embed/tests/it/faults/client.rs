@@ -93,7 +93,7 @@ impl Client {
             digest: Digest::of(&self.query),
         };
         TurnRequest {
-            when_busy: self.when_busy,
+            when_busy: Some(self.when_busy),
             key: self.keyed.then_some(key),
             ..TurnRequest::new(&*self.query).in_session(self.session.clone())
         }

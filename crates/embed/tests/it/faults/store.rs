@@ -169,6 +169,10 @@ impl TurnStore for Faulty {
         ask!(self.turns.unfinished(&session))
     }
 
+    async fn queued(&self, session: &SessionId) -> Result<Vec<TurnRecord>, Error> {
+        ask!(self.turns.queued(&session))
+    }
+
     async fn all_unfinished(
         &self,
         principal: Option<&str>,

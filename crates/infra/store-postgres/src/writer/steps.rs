@@ -24,6 +24,9 @@ pub(super) async fn add(
         rows.add(step)?;
     }
     rows.add_heads(heads)?;
+    for query in rows.begin() {
+        query.execute(&mut *connection).await?;
+    }
     let found: i64 = rows.query().fetch_one(&mut *connection).await?;
     if usize::try_from(found).ok() != Some(rows.changed_calls()) {
         return Err(Failure::Refused(Error::Missing { what: "a tool call that changes".to_owned() }));

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use loom_base::{SessionId, TurnId};
-use loom_store::Advance;
 use loom_store::admission::{Admitted, Heads, SessionHead, TurnHead};
+use loom_store::{Advance, Queueing};
 
 /// What a write, other than a step, leaves of what is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Known {
                         place.insert(turn.clone());
                     }
                     // Ids are not made twice; were it stored, its row would be refused.
-                    None if step.accept.is_some() => {}
+                    None if step.accept.is_some() && step.queueing != Queueing::Begins => {}
                     None => return None,
                 }
             }
@@ -69,7 +69,7 @@ impl Known {
                 Written::Other(Touched::Nothing) => {}
                 Written::Other(Touched::Anything) => self.forget(),
                 Written::Other(Touched::NewSession(id, epoch)) => {
-                    self.sessions.insert(id, SessionHead::stored(epoch, 0));
+                    self.sessions.insert(id, SessionHead::stored(epoch, 0, None));
                 }
             }
         }
@@ -94,7 +94,8 @@ impl Known {
             }
         }
         for (id, head) in heads.sessions {
-            self.sessions.insert(id, SessionHead::stored(head.epoch, head.next_message));
+            let stored = SessionHead::stored(head.epoch, head.next_message, head.unfinished);
+            self.sessions.insert(id, stored);
         }
     }
 

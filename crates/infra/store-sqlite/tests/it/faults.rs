@@ -1,6 +1,8 @@
 //! Disks that are full, locks of others, rows that are wrong.
 
-use loom_store::{Error, Page};
+use loom_agent::Outcome;
+use loom_store::{Advance, EndNotes, Error, Page, TurnEnd};
+use loom_testkit::steps::at;
 use sqlx::Connection as _;
 
 use crate::support::{Home, accept, follow, open_session, turn_id};
@@ -11,7 +13,9 @@ async fn a_full_disk_fails_what_does_not_fit_and_nothing_else_and_is_recovered_f
     let store = home.open().await;
     let stores = store.stores();
     let session = open_session(&stores, "s").await;
-    stores.turns.advance(accept(&session, 1, "hello")).await.expect("it fits");
+    let end = TurnEnd { outcome: Outcome::Cancelled, ended_at: at(1), notes: EndNotes::default() };
+    let over = Advance { end: Some(end), ..accept(&session, 1, "hello") };
+    stores.turns.advance(over).await.expect("it fits");
     let before = stores.sessions.get(&session.id).await.expect("the store answers").expect("it is there");
     store.limit_size(1).await.expect("the limit is taken");
     let mut large = accept(&before, 2, &"x".repeat(1_000_000));

@@ -141,6 +141,7 @@ fn behavior(config: &BehaviorConfig) -> Result<(Behavior, PatternChoice), Failur
         max_iterations: number("max_iterations", config.max_iterations, default.max_iterations)?,
         timeout: seconds.map_or(default.timeout, |seconds| Duration::from_secs(u64::from(seconds))),
         on_unknown: default.on_unknown,
+        when_busy: default.when_busy,
         ask_user: default.ask_user,
     };
     Ok((behavior, config.patterns.as_ref().map(pattern_choice).transpose()?.unwrap_or_default()))

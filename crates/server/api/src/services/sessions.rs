@@ -10,12 +10,13 @@ use loom_proto::v1::{
     ForkSessionRequest, GetConversationHistoryRequest, GetSessionRequest, ListSessionsRequest,
     ListSessionsResponse, Message, Session, ToolCall,
 };
-use loom_runtime::{ForkPoint, SessionDraft};
+use loom_runtime::{ForkPoint, SessionDraft, WhenBusy};
 use loom_store::{
     MessageRecord, RESERVED_METADATA, SessionFilter, SessionRecord, SessionState, ToolCallRecord,
 };
 
 use super::convert::{cost, count, given, invalid, millis, page, positive, session_id, turn_id, unsupported};
+use super::turns::when_busy;
 use super::{LoomApi, bounds};
 use crate::Failure;
 
@@ -40,6 +41,7 @@ impl LoomApi {
             backend: request.backend,
             agent: given(request.agent_id),
             metadata: request.metadata,
+            when_busy: when_busy(request.when_busy)?,
         };
         let record = self.runtime.sessions().create(draft, principal).await?;
         Ok(self.session(record))
@@ -160,6 +162,13 @@ impl LoomApi {
             ended_at: if ended { record.last_active.to_string() } else { String::new() },
             metadata_status: String::new(),
             artifact_count: 0,
+            when_busy: match record.when_busy {
+                None => loom_proto::v1::WhenBusy::Unspecified,
+                Some(WhenBusy::Queue) => loom_proto::v1::WhenBusy::Queue,
+                Some(WhenBusy::Interrupt) => loom_proto::v1::WhenBusy::Interrupt,
+                Some(WhenBusy::Reject) => loom_proto::v1::WhenBusy::Reject,
+            }
+            .into(),
         }
     }
 }

@@ -148,6 +148,7 @@ impl LoomApi {
             accepted_at: turn.accepted_at.as_seconds(),
             recoveries: count(u64::from(turn.recoveries)),
             quarantined: turn.stalled >= MOST_STALLED,
+            queued: turn.is_queued,
         });
         Ok(ListTurnsResponse { turns: turns.collect(), total_count: count(listed.total) })
     }
@@ -226,12 +227,7 @@ fn turn_request(request: &Request<WeaveRequest>, method: &str) -> Result<TurnReq
     if StreamMode::try_from(weave.stream_mode).is_err() {
         return Err(invalid("stream_mode", format!("{} is no stream mode", weave.stream_mode)));
     }
-    let when_busy = match loom_proto::v1::WhenBusy::try_from(weave.when_busy) {
-        Ok(loom_proto::v1::WhenBusy::Unspecified | loom_proto::v1::WhenBusy::Queue) => WhenBusy::Queue,
-        Ok(loom_proto::v1::WhenBusy::Interrupt) => WhenBusy::Interrupt,
-        Ok(loom_proto::v1::WhenBusy::Reject) => WhenBusy::Reject,
-        Err(_) => return Err(invalid("when_busy", format!("{} is none of its values", weave.when_busy))),
-    };
+    let when_busy = when_busy(weave.when_busy)?;
     let timeout = positive("timeout_seconds", weave.timeout_seconds)?.map(u64::from).map(Duration::from_secs);
     let deadline = grpc_timeout(request.metadata());
     let key = idempotency_key(request, method)?;
@@ -251,6 +247,17 @@ fn turn_request(request: &Request<WeaveRequest>, method: &str) -> Result<TurnReq
         cancel: CancellationToken::new(),
         principal: principal_of(request),
     })
+}
+
+/// What is to become of messages that find a session at work, where someone says.
+pub(super) fn when_busy(given: i32) -> Result<Option<WhenBusy>, Failure> {
+    match loom_proto::v1::WhenBusy::try_from(given) {
+        Ok(loom_proto::v1::WhenBusy::Unspecified) => Ok(None),
+        Ok(loom_proto::v1::WhenBusy::Queue) => Ok(Some(WhenBusy::Queue)),
+        Ok(loom_proto::v1::WhenBusy::Interrupt) => Ok(Some(WhenBusy::Interrupt)),
+        Ok(loom_proto::v1::WhenBusy::Reject) => Ok(Some(WhenBusy::Reject)),
+        Err(_) => Err(invalid("when_busy", format!("{given} is none of its values"))),
+    }
 }
 
 /// The key that the caller names the request by, with the digest of what it asks.

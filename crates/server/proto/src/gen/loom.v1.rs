@@ -1470,6 +1470,9 @@ pub struct UnfinishedTurn {
     /// Whether it got no further in three attempts, and waits for someone to cancel it.
     #[prost(bool, tag = "6")]
     pub quarantined: bool,
+    /// Whether it has not begun: it waits until the turns of its session before it are over.
+    #[prost(bool, tag = "7")]
+    pub queued: bool,
 }
 /// Which of the unknown effects to list.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2188,6 +2191,10 @@ pub struct CreateSessionRequest {
     /// The agent, by id or by name. Empty means the server's default one.
     #[prost(string, tag = "5")]
     pub agent_id: ::prost::alloc::string::String,
+    /// What becomes of questions that find the session at work and do not say so themselves. Unspecified means what the agent
+    /// says (`config.when_busy` of its file).
+    #[prost(enumeration = "WhenBusy", tag = "900")]
+    pub when_busy: i32,
 }
 /// A conversation with one agent.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2240,6 +2247,9 @@ pub struct Session {
     /// Always 0: there are no artifacts yet.
     #[prost(int32, tag = "15")]
     pub artifact_count: i32,
+    /// What becomes of questions that find it at work and do not say so themselves; unspecified means what its agent says.
+    #[prost(enumeration = "WhenBusy", tag = "900")]
+    pub when_busy: i32,
 }
 /// Asks for one session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2779,7 +2789,7 @@ pub struct GetServerConfigRequest {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum WhenBusy {
-    /// The same as QUEUE.
+    /// What the session says, or else its agent, or else QUEUE.
     Unspecified = 0,
     /// It waits its turn.
     Queue = 1,

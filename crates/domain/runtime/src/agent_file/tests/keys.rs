@@ -61,6 +61,7 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("spec.config.timeout_seconds", "1"),
     ("spec.config.on_unknown", "tell"),
     ("spec.config.ask_user", "true"),
+    ("spec.config.when_busy", "reject"),
     ("spec.config.patterns.enabled", "false"),
     ("spec.config.patterns.min_confidence", "1"),
     ("spec.config.patterns.max_patterns_per_turn", "0"),

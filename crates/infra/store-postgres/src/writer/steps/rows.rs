@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use loom_base::{CallId, MessageId, SessionId, TurnId};
 use loom_store::admission::{Heads, SessionHead, TurnHead, counts, others};
-use loom_store::{Advance, CallChange, Error, IdempotencyKey, NewMessage, NewTurn, TurnEnd};
+use loom_store::{Advance, CallChange, Error, IdempotencyKey, NewMessage, NewTurn, Queueing, TurnEnd};
 use serde::Serialize;
 use serde_json::Value;
+use sqlx::postgres::PgArguments;
 
 use super::statement::{
     self, CallRow, CallState, EventRow, KeyRow, MessageRow, Query, SessionLedger, SessionState, TurnLedger,
-    TurnRow, TurnState,
+    TurnRow, TurnState, WaitingTurn,
 };
 use crate::error::Failure;
 use loom_store_sql::text::stored;
@@ -19,6 +20,10 @@ use loom_store_sql::text::stored;
 #[derive(Default)]
 pub(super) struct Rows<'a> {
     turns: Vec<TurnRow<'a>>,
+    /// Those that have waited.
+    begun: Vec<TurnRow<'a>>,
+    waiting: Vec<(TurnId, &'a Value)>,
+    waiting_turns: Vec<WaitingTurn>,
     turn_states: Vec<TurnState>,
     session_states: Vec<SessionState<'a>>,
     turn_ledgers: Vec<TurnLedger>,
@@ -36,7 +41,7 @@ impl<'a> Rows<'a> {
     /// Adds what `step` adds. Turn and session are written once for the batch: see [`add_heads`](Self::add_heads).
     pub(super) fn add(&mut self, step: &'a Advance) -> Result<(), Failure> {
         if let Some(new) = &step.accept {
-            self.turns.push(turn_row(step, new)?);
+            self.add_turn(step, turn_row(step, new)?);
         }
         if let Some(IdempotencyKey { key, digest }) = &step.key {
             self.keys.push(KeyRow {
@@ -67,6 +72,21 @@ impl<'a> Rows<'a> {
             self.add_call(step.turn, change)?;
         }
         Ok(())
+    }
+
+    fn add_turn(&mut self, step: &'a Advance, row: TurnRow<'a>) {
+        match &step.queueing {
+            Queueing::Begins => match self.turns.iter_mut().find(|waiting| waiting.id == row.id) {
+                // It came into the queue in this very batch.
+                Some(waiting) => *waiting = row,
+                None => self.begun.push(row),
+            },
+            Queueing::Waits(asked) => {
+                self.waiting.push((step.turn, asked));
+                self.turns.push(row);
+            }
+            Queueing::None => self.turns.push(row),
+        }
     }
 
     fn add_call(&mut self, turn: TurnId, change: &'a CallChange) -> Result<(), Failure> {
@@ -135,6 +155,11 @@ impl<'a> Rows<'a> {
             self.turn_states.push(turn_state(*id, head, self.ends.get(id).copied())?);
             self.turn_ledgers.push(turn_ledger(*id, head)?);
         }
+        for (id, asked) in &self.waiting {
+            if heads.turns.get(id).is_some_and(|head| head.queued) {
+                self.waiting_turns.push(WaitingTurn { id: id.to_string(), queued: json(asked)? });
+            }
+        }
         for (id, head) in heads.sessions.iter().filter(|(_, head)| head.touched) {
             self.session_states.push(session_state(id, head));
             self.session_ledgers.push(session_ledger(id, head));
@@ -145,6 +170,23 @@ impl<'a> Rows<'a> {
     /// Tool calls that were asked before this batch and are changed by it: what the query returns when all are there.
     pub(super) fn changed_calls(&self) -> usize {
         self.call_states.keys().filter(|key| !self.asked.contains(key)).count()
+    }
+
+    /// What turns that have waited are run by, one query for each; they come before the other.
+    pub(super) fn begin(&self) -> impl Iterator<Item = sqlx::query::Query<'_, sqlx::Postgres, PgArguments>> {
+        self.begun.iter().map(|row| {
+            sqlx::query(statement::BEGIN)
+                .bind(&row.id)
+                .bind(row.agent_version)
+                .bind(row.rules_version)
+                .bind(&row.config)
+                .bind(&row.rom)
+                .bind(&row.patterns)
+                .bind(&row.provider)
+                .bind(&row.model)
+                .bind(&row.pattern)
+                .bind(row.accepted_at)
+        })
     }
 
     /// All of it as one query.
@@ -158,7 +200,8 @@ impl<'a> Rows<'a> {
         let query = CallState::bind(query, self.call_states.values());
         let query = CallRow::bind(query, self.calls.iter());
         let query = TurnLedger::bind(query, self.turn_ledgers.iter());
-        SessionLedger::bind(query, self.session_ledgers.iter())
+        let query = SessionLedger::bind(query, self.session_ledgers.iter());
+        WaitingTurn::bind(query, self.waiting_turns.iter())
     }
 }
 

@@ -22,22 +22,25 @@ WITH turn_states AS (
 ), turn_ledgers AS (
     SELECT * FROM unnest($77::text[], $78::bigint[], $79::bigint[], $80::bigint[], $81::text[])
     AS l (id, estimated_tokens, estimated_cost, worked, reserved)
+), waiting_turns AS (
+    SELECT * FROM unnest($87::text[], $88::text[]) AS q (id, queued)
 ), added_turns AS (
     INSERT INTO turns (id, session_id, agent_id, agent_version, rules_version, config, rom, patterns, provider, model,
                        trace_id, parent_span, pattern, accepted_at,
                        events, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost, model_calls,
-                       tool_calls, outcome, ended_at, notes, estimated_tokens, estimated_cost, worked, reserved)
+                       tool_calls, outcome, ended_at, notes, estimated_tokens, estimated_cost, worked, reserved, queued)
     SELECT n.id, n.session_id, n.agent_id, n.agent_version, n.rules_version, n.config::json, n.rom, n.patterns,
            n.provider, n.model, n.trace_id, n.parent_span, n.pattern::json, n.accepted_at,
            s.events, s.input_tokens, s.output_tokens, s.cache_read_tokens, s.cache_write_tokens, s.cost, s.model_calls,
            s.tool_calls, s.outcome::json, s.ended_at, s.notes::json, l.estimated_tokens, l.estimated_cost, l.worked,
-           l.reserved::json
+           l.reserved::json, q.queued::json
     FROM unnest($13::text[], $14::text[], $15::text[], $16::bigint[], $17::bigint[], $18::text[], $19::text[],
                 $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[], $26::bigint[])
          AS n (id, session_id, agent_id, agent_version, rules_version, config, rom, patterns, provider, model, trace_id,
                parent_span, pattern, accepted_at)
     JOIN turn_states AS s ON s.id = n.id
     JOIN turn_ledgers AS l ON l.id = n.id
+    LEFT JOIN waiting_turns AS q ON q.id = n.id
 ), changed_turns AS (
     UPDATE turns AS t
     SET events = s.events, input_tokens = s.input_tokens, output_tokens = s.output_tokens,
@@ -45,7 +48,7 @@ WITH turn_states AS (
         model_calls = s.model_calls, tool_calls = s.tool_calls, outcome = coalesce(s.outcome::json, t.outcome),
         ended_at = coalesce(s.ended_at, t.ended_at), notes = coalesce(s.notes::json, t.notes), stalled = 0,
         estimated_tokens = l.estimated_tokens, estimated_cost = l.estimated_cost, worked = l.worked,
-        reserved = l.reserved::json
+        reserved = l.reserved::json, queued = NULL
     FROM turn_states AS s JOIN turn_ledgers AS l ON l.id = s.id
     WHERE t.id = s.id
 ), changed_sessions AS (
@@ -110,6 +113,13 @@ WITH turn_states AS (
     RETURNING 1
 )
 SELECT count(*) FROM changed_calls";
+
+/// What a turn that has waited is run by. The statement above does the rest.
+pub(super) const BEGIN: &str = "
+UPDATE turns
+SET agent_version = $2, rules_version = $3, config = $4::json, rom = $5, patterns = $6, provider = $7, model = $8,
+    pattern = $9::json, accepted_at = $10
+WHERE id = $1";
 
 /// The statement, with nothing bound to it.
 pub(super) fn query<'q>() -> Query<'q> {
@@ -187,6 +197,12 @@ rows! {
         parent_span: Option<Cow<'a, str>>,
         pattern: Option<String>,
         accepted_at: i64,
+    }
+
+    /// What was asked of a turn that waits.
+    WaitingTurn {
+        id: String,
+        queued: String,
     }
 
     /// What the batch makes of a session: how far its totals move.

@@ -10,10 +10,12 @@ use loom_store_sql::{Row, records};
 
 /// The state of each step's turn and session, one row for each step in the order given.
 const READ: &str = "
-SELECT j.value ->> 0 AS turn_id, t.session_id, t.events, t.ended_at,
+SELECT j.value ->> 0 AS turn_id, t.session_id, t.events, t.ended_at, t.queued IS NOT NULL AS is_queued,
        t.input_tokens, t.output_tokens, t.cache_read_tokens, t.cache_write_tokens, t.cost, t.model_calls, t.tool_calls,
        t.estimated_tokens, t.estimated_cost, t.worked,
-       s.epoch, s.next_message, e.append_id, v.data_version
+       s.epoch, s.next_message, e.append_id, v.data_version,
+       (SELECT u.id FROM turns AS u WHERE u.session_id = s.id AND u.ended_at IS NULL AND u.queued IS NULL LIMIT 1)
+       AS unfinished
 FROM jsonb_each(?) AS j
 CROSS JOIN pragma_data_version AS v
 LEFT JOIN sessions AS s ON s.id = j.value ->> 2
@@ -39,7 +41,8 @@ pub(in crate::writer) async fn read(
 fn add(heads: &mut Heads, step: &Advance, row: &Row<'_>) -> Result<(), Error> {
     heads.version = Some(row.get("data_version")?);
     if row.get::<Option<i64>>("epoch")?.is_some() {
-        let head = SessionHead::stored(row.number("epoch")?, row.number("next_message")?);
+        let unfinished = row.parse_if_any("unfinished")?;
+        let head = SessionHead::stored(row.number("epoch")?, row.number("next_message")?, unfinished);
         heads.sessions.insert(step.session.clone(), head);
     }
     if row.get::<Option<i64>>("events")?.is_some() {
@@ -51,6 +54,7 @@ fn add(heads: &mut Heads, step: &Advance, row: &Row<'_>) -> Result<(), Error> {
             // What a step holds back takes the place of what the one before did.
             reserved: None,
             ended: row.time_if_any("ended_at")?.is_some(),
+            queued: row.get::<Option<i64>>("is_queued")? == Some(1),
             ends: false,
             touched: false,
         };

@@ -7,7 +7,7 @@ use loom_base::{CallId, Digest, MessageId, NanoUsd, SessionId, Timestamp, TurnId
 use loom_llm::{ContentBlock, Role};
 use loom_store::admission::{Heads, SessionHead, TurnHead, counts, others};
 use loom_store::{
-    Advance, ApprovalAnswer, CallChange, CallResolution, EndNotes, IdempotencyKey, NewTurn, TurnEnd,
+    Advance, ApprovalAnswer, CallChange, CallResolution, EndNotes, IdempotencyKey, NewTurn, Queueing, TurnEnd,
 };
 use loom_tools::EffectClass;
 use serde::Serialize;
@@ -42,6 +42,7 @@ struct TurnRow<'a>(
     u32,
     [i64; 4],
     Option<&'a Reserved>,
+    Option<&'a Value>,
 );
 
 #[derive(Serialize)]
@@ -100,6 +101,8 @@ struct CallState<'a>(
 #[derive(Default)]
 pub(super) struct Rows<'a> {
     turns: Vec<TurnRow<'a>>,
+    /// Those that have waited.
+    begun: Vec<TurnRow<'a>>,
     turn_states: Vec<TurnState<'a>>,
     ends: Vec<EndRow<'a>>,
     ended: Vec<TurnId>,
@@ -187,8 +190,16 @@ impl<'a> Rows<'a> {
         let mut added = HashSet::new();
         for (step, new) in &self.accepted {
             if let Some(head) = heads.turns.get(&step.turn) {
-                self.turns.push(turn_row(step, new, head));
-                added.insert(step.turn);
+                let row = turn_row(step, new, head);
+                if step.queueing != Queueing::Begins {
+                    self.turns.push(row);
+                    added.insert(step.turn);
+                } else if let Some(waiting) = self.turns.iter_mut().find(|waiting| waiting.0 == step.turn) {
+                    // It came into the queue in this very batch.
+                    *waiting = row;
+                } else {
+                    self.begun.push(row);
+                }
             }
         }
         let changed = heads.turns.iter().filter(|(id, head)| head.touched && !added.contains(id));
@@ -218,6 +229,7 @@ impl<'a> Rows<'a> {
             script.add(Part::Version, Argument::Number(version));
         }
         script.rows(Part::Turns, &self.turns)?;
+        script.rows(Part::Begun, &self.begun)?;
         script.rows(Part::TurnStates, &self.turn_states)?;
         script.rows(Part::Ends, &self.ends)?;
         script.rows(Part::Spending, &self.ended)?;
@@ -259,6 +271,10 @@ fn turn_row<'a>(step: &'a Advance, new: &'a NewTurn, head: &'a TurnHead) -> Turn
         head.spent.tool_calls,
         others(&head.spent),
         head.reserved.as_ref(),
+        match &step.queueing {
+            Queueing::Waits(asked) if head.queued => Some(asked),
+            _ => None,
+        },
     )
 }
 

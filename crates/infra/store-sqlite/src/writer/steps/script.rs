@@ -29,6 +29,8 @@ pub(super) enum Part {
     /// Fails when the database was changed by another connection since it had that version.
     Version,
     Turns,
+    /// Turns that have waited, and what they are run by.
+    Begun,
     TurnStates,
     Ends,
     /// What the turns that end used.
@@ -72,13 +74,20 @@ impl Part {
                 "INSERT INTO turns (id, session_id, agent_id, agent_version, rules_version, config, rom, patterns, \
                  provider, model, trace_id, parent_span, pattern, accepted_at, events, input_tokens, output_tokens, \
                  cache_read_tokens, cache_write_tokens, cost, model_calls, tool_calls, estimated_tokens, estimated_cost, \
-                 worked, reserved) \
+                 worked, reserved, queued) \
                  SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value -> 5, value ->> 6, \
                  value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, \
                  iif(value ->> 12 IS NULL, NULL, value -> 12), value ->> 13, value ->> 14, value ->> '$[15][0]', \
                  value ->> '$[15][1]', value ->> '$[15][2]', value ->> '$[15][3]', value ->> 16, value ->> 17, \
                  value ->> 18, value ->> '$[19][1]', value ->> '$[19][2]', value ->> '$[19][3]', \
-                 iif(value ->> 20 IS NULL, NULL, value -> 20) FROM jsonb_each(?)"
+                 iif(value ->> 20 IS NULL, NULL, value -> 20), iif(value ->> 21 IS NULL, NULL, value -> 21) \
+                 FROM jsonb_each(?)"
+            }
+            Self::Begun => {
+                "UPDATE turns SET agent_version = j.value ->> 3, rules_version = j.value ->> 4, config = j.value -> 5, \
+                 rom = j.value ->> 6, patterns = j.value ->> 7, provider = j.value ->> 8, model = j.value ->> 9, \
+                 pattern = iif(j.value ->> 12 IS NULL, NULL, j.value -> 12), accepted_at = j.value ->> 13 \
+                 FROM jsonb_each(?) AS j WHERE turns.id = j.value ->> 0"
             }
             Self::TurnStates => {
                 "UPDATE turns SET events = j.value ->> 1, input_tokens = j.value ->> '$[2][0]', \
@@ -86,7 +95,8 @@ impl Part {
                  cache_write_tokens = j.value ->> '$[2][3]', cost = j.value ->> 3, model_calls = j.value ->> 4, \
                  tool_calls = j.value ->> 5, stalled = 0, estimated_tokens = j.value ->> '$[6][1]', \
                  estimated_cost = j.value ->> '$[6][2]', worked = j.value ->> '$[6][3]', \
-                 reserved = iif(j.value ->> 7 IS NULL, NULL, j.value -> 7) FROM jsonb_each(?) AS j WHERE turns.id = j.value ->> 0"
+                 reserved = iif(j.value ->> 7 IS NULL, NULL, j.value -> 7), queued = NULL \
+                 FROM jsonb_each(?) AS j WHERE turns.id = j.value ->> 0"
             }
             Self::Ends => {
                 "UPDATE turns SET outcome = j.value -> 1, ended_at = j.value ->> 2, notes = j.value -> 3 \
